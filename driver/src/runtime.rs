@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socketio_core::Instant;
+pub use socketio_core::Instant;
 
 /// A boxed future that can be spawned.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -43,7 +43,8 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// The operating system's, e.g. `AddrInUse`; the message names the address.
     fn listen(&self, at: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>>;
 
-    /// Opens a TCP connection, trying every address `host` resolves to, with `TCP_NODELAY` set.
+    /// Opens a TCP connection, trying every address `host` resolves to, with `TCP_NODELAY` set. `host` is a name or an
+    /// address; an IPv6 address comes without the brackets it has in a URL.
     ///
     /// # Errors
     /// The operating system's or the resolver's, for the last address tried.
@@ -51,6 +52,7 @@ pub trait Runtime: Debug + Send + Sync + 'static {
 }
 
 /// A timer of a [`Runtime`]: a future that completes at its deadline, and again after each [`reset`](Timer::reset).
+/// Polled once more without a reset, it is still complete.
 pub trait Timer: Future<Output = ()> + Send {
     /// Moves the deadline to `at`, earlier or later. Cheap enough for once per message.
     fn reset(self: Pin<&mut Self>, at: Instant);
