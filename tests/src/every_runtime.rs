@@ -12,7 +12,7 @@ use socketio_async_std::AsyncStd;
 use socketio_driver::runtime::Runtime;
 use socketio_tokio::Tokio;
 
-use crate::sim::Sim;
+use crate::sim::{Link, Sim};
 
 /// Makes three tests, `name::tokio`, `name::async_std` and `name::sim`, of each `async fn name(rt: Arc<dyn Runtime>)`
 /// named.
@@ -62,7 +62,7 @@ pub fn on_tokio<F: Future<Output = ()>>(
     name: &str,
     case: impl FnOnce(Arc<dyn Runtime>) -> F + Send + 'static,
 ) {
-    guarded(name, move || {
+    guarded(name, GUARD, move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -82,16 +82,18 @@ pub fn on_async_std<F: Future<Output = ()>>(
     name: &str,
     case: impl FnOnce(Arc<dyn Runtime>) -> F + Send + 'static,
 ) {
-    guarded(name, move || async_std::task::block_on(case(Arc::new(AsyncStd))));
+    guarded(name, GUARD, move || async_std::task::block_on(case(Arc::new(AsyncStd))));
 }
 
-/// Runs `case` in simulation with seeds 1 to [`SEEDS`], or with the one in the environment variable `SIM_SEED`.
+/// Runs `case` in simulation with seeds 1 to [`SEEDS`], or with the one in the environment variable `SIM_SEED`. On even
+/// seeds all reads and writes are [cut up](Link::ragged).
 ///
 /// # Panics
 /// When the case does, or [the simulation](Sim::block_on) does; the seed is printed.
 pub fn in_simulation<F: Future<Output = ()>>(case: impl Fn(Arc<dyn Runtime>) -> F) {
     for seed in seeds() {
         let mut sim = Sim::new(seed);
+        sim.net().set_link(Link { ragged: seed % 2 == 0, ..Link::default() });
         sim.block_on(case(sim.runtime()));
     }
 }
@@ -110,7 +112,7 @@ pub fn seeds() -> std::ops::RangeInclusive<u64> {
     }
 }
 
-fn guarded(name: &str, run: impl FnOnce() + Send + 'static) {
+fn guarded(name: &str, limit: Duration, run: impl FnOnce() + Send + 'static) {
     let (done, ended) = channel();
     let thread = thread::Builder::new()
         .name(name.to_owned())
@@ -120,8 +122,8 @@ fn guarded(name: &str, run: impl FnOnce() + Send + 'static) {
             run();
         })
         .expect("a thread for the test");
-    match ended.recv_timeout(GUARD) {
-        Err(RecvTimeoutError::Timeout) => panic!("{name} is not done after {GUARD:?}"),
+    match ended.recv_timeout(limit) {
+        Err(RecvTimeoutError::Timeout) => panic!("{name} is not done after {limit:?}"),
         Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
     }
     if let Err(panic) = thread.join() {
@@ -134,3 +136,26 @@ pub const GUARD: Duration = Duration::from_secs(60);
 
 /// How many seeds a case runs with in simulation.
 pub const SEEDS: u64 = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn a_case_that_hangs_fails_with_its_name() {
+        let hanging =
+            || guarded("the::case", Duration::from_millis(20), || thread::sleep(Duration::from_secs(1)));
+        let panic = catch_unwind(hanging).unwrap_err();
+        assert_eq!(panic.downcast_ref::<String>().unwrap(), "the::case is not done after 20ms");
+    }
+
+    #[test]
+    fn a_case_that_panics_fails_with_its_own_words() {
+        let panic = catch_unwind(|| on_tokio("case", |_| async { panic!("its own") })).unwrap_err();
+        assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "its own");
+        let panic = catch_unwind(|| on_async_std("case", |_| async { panic!("its own") })).unwrap_err();
+        assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "its own");
+    }
+}
