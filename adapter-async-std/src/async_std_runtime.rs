@@ -23,8 +23,7 @@ pub struct AsyncStd;
 
 impl Runtime for AsyncStd {
     fn now(&self) -> Instant {
-        let epoch = *EPOCH; // first, or the first call is before it
-        Instant::ZERO + clock().saturating_duration_since(epoch)
+        Instant::ZERO + clock().saturating_duration_since(*EPOCH)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the Runtime that time comes from")]
