@@ -2,4 +2,38 @@
 
 #![forbid(unsafe_code)]
 
+mod accept;
+mod ack;
+mod cell;
+mod dispatch;
+mod handshake;
+mod hub;
+mod namespace;
+mod operator;
+mod pump;
+mod reply;
 pub mod runtime;
+mod server;
+mod service;
+mod signal;
+mod socket;
+mod ws;
+
+pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
+pub use dispatch::ListenerId;
+pub use handshake::Handshake;
+pub use namespace::{ConnectError, Namespace};
+pub use operator::{BroadcastOperator, Emitter, Rooms};
+pub use reply::{Ack, Reply};
+pub use server::{Server, ServerBuilder};
+pub use service::{PeerAddress, Service};
+pub use socket::Socket;
+
+pub use socketio_core as core;
+pub use socketio_core::engine::buffer::BufferLimits;
+pub use socketio_core::engine::handshake::Transports;
+pub use socketio_core::engine::http::{Cors, Origin};
+pub use socketio_core::engine::{Revision, Transport};
+pub use socketio_core::rooms::Room;
+pub use socketio_core::socket::{Args, ArgsError, DisconnectReason, EncodeError, Event, Limits};
+pub use socketio_core::{Bytes, Sid};

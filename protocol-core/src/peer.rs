@@ -13,8 +13,7 @@ use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::packet::Frame;
 use crate::engine::server::{self as engine, Opening, Session};
 use crate::engine::{Revision, Transport, http};
-use crate::socket::encode::Encoded;
-use crate::socket::reason::DisconnectReason;
+use crate::socket::{DisconnectReason, Encoded};
 use crate::socket::server::{self as socket, CommandError, Connection, ProtocolError, RefuseError, Slot};
 use crate::time::earliest;
 use crate::{AckId, Instant, Lane, Sid};
@@ -154,13 +153,18 @@ impl<W> Peer<W> {
         self.outputs.pop_front()
     }
 
+    /// Whether [`poll_output`](Self::poll_output) would return something.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty() || self.session.has_output()
+    }
+
     /// Lets the client join: see [`Connection::accept`].
     ///
     /// # Errors
     /// [`CommandError::Disconnected`] when the client gave up meanwhile.
     pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
         let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
-        self.session.send(encoded.frames()).map_err(|_| CommandError::Disconnected)
+        self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| CommandError::Disconnected)
     }
 
     /// Turns the client away: see [`Connection::refuse`].
@@ -174,7 +178,7 @@ impl<W> Peer<W> {
         data: Option<&T>,
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
-        self.session.send(encoded.frames()).map_err(|_| RefuseError::Disconnected)
+        self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| RefuseError::Disconnected)
     }
 
     /// Queues an event, or an acknowledgement of one, for a socket.
@@ -189,7 +193,7 @@ impl<W> Peer<W> {
         if delivery == Delivery::Volatile && !self.session.is_writable() {
             return Ok(());
         }
-        Ok(self.session.send(encoded.frames())?)
+        Ok(self.session.send(encoded.frames(), encoded.bytes_len())?)
     }
 
     /// Queues an event and waits for its acknowledgement `id`, which must be the one in `encoded`.
@@ -207,7 +211,7 @@ impl<W> Peer<W> {
         self.connection
             .expect_ack(slot, id, waiter, deadline, &self.config.socket)
             .map_err(|(error, waiter)| (error.into(), waiter))?;
-        if let Err(error) = self.session.send(encoded.frames())
+        if let Err(error) = self.session.send(encoded.frames(), encoded.bytes_len())
             && let Some(waiter) = self.connection.forget_ack(slot, id)
         {
             return Err((error.into(), waiter));
@@ -224,7 +228,7 @@ impl<W> Peer<W> {
     pub fn leave(&mut self, slot: Slot, now: Instant) {
         if let Ok(encoded) = self.connection.leave(slot, self.config.socket.codec) {
             // A queue that is full drops the notice; the client learns of it by the next packet it sends there.
-            let _ = self.session.send(encoded.frames());
+            let _ = self.session.send(encoded.frames(), encoded.bytes_len());
         }
         self.drain(now);
     }

@@ -33,8 +33,9 @@ use super::buffer::{Buffer, BufferLimits};
 use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
-use super::http::{Refusal, Response};
+use super::http::{BadRequest, Refusal, Response};
 use super::packet::{Frame, Message, Packet, Purpose};
+use super::payload_v3::Form;
 use super::timers::{Name, Timers};
 use super::{Revision, Transport};
 use crate::{Instant, Lane, Sid};
@@ -89,8 +90,9 @@ pub struct Opening {
 pub enum Input {
     /// A GET arrived.
     Poll(Lane),
-    /// The head of a POST arrived; its body follows, unless the answer comes first.
-    Post(Lane, Content),
+    /// The head of a POST arrived, claiming this form for its body (see [`http::post_form`](super::http::post_form)).
+    /// The body follows, unless the answer comes first.
+    Post(Lane, Form),
     /// The whole body of a POST.
     PostBody(Lane, Bytes),
     /// The body of a POST is over [`Config::max_payload_bytes`].
@@ -105,15 +107,6 @@ pub enum Input {
     Flushed(Lane),
     /// The connection behind a lane ended in an orderly way; nothing can be answered on it.
     LaneGone(Lane),
-}
-
-/// The media type of a POST body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Anything but the other one.
-    Text,
-    /// `application/octet-stream`: a binary payload, in revision 3 only.
-    Binary,
 }
 
 /// What a session tells the driver.
@@ -184,7 +177,7 @@ enum Link {
 #[derive(Clone, Copy, Debug)]
 struct Posting {
     lane: Lane,
-    content: Content,
+    form: Form,
 }
 
 /// An orderly close that has to wait.
@@ -245,7 +238,7 @@ impl Session {
         let mut session = Self {
             config,
             sid: opening.sid.clone(),
-            format: opening.format,
+            format: opening.format.clone(),
             link,
             closing: None,
             buffer: Buffer::default(),
@@ -264,9 +257,9 @@ impl Session {
             upgrades: opening.upgrades.clone(),
             ping_interval: self.config.ping_interval,
             ping_timeout: self.config.ping_timeout,
-            max_payload: self.config.max_payload_bytes as u64,
+            max_payload: Some(self.config.max_payload_bytes),
         };
-        Packet::Open(handshake.to_json()).encode()
+        handshake.to_packet().encode()
     }
 
     fn initial_frame(&self) -> Option<Frame> {
@@ -313,17 +306,20 @@ impl Session {
         self.buffer.bytes()
     }
 
-    /// Queues the frames of one message, all or none.
+    /// Queues the frames of one message, `bytes` long in all: every frame or none.
     ///
     /// # Errors
     /// [`SendError::Closed`] on a session that is closing or closed, [`SendError::Full`] when the outgoing queue is
     /// at its limit.
-    pub fn send(&mut self, frames: impl Iterator<Item = Frame> + Clone) -> Result<(), SendError> {
+    pub fn send(
+        &mut self,
+        frames: impl ExactSizeIterator<Item = Frame>,
+        bytes: usize,
+    ) -> Result<(), SendError> {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
-        let (count, bytes) = frames.clone().fold((0, 0), |(n, bytes), frame| (n + 1, bytes + frame.len()));
-        if !self.buffer.has_room(count, bytes, &self.config.buffer) {
+        if !self.buffer.has_room(frames.len(), bytes, &self.config.buffer) {
             self.starved = true;
             return Err(SendError::Full);
         }
@@ -360,7 +356,7 @@ impl Session {
     pub fn handle(&mut self, input: Input, now: Instant) {
         match input {
             Input::Poll(lane) => self.handle_poll(lane),
-            Input::Post(lane, content) => self.handle_post(lane, content),
+            Input::Post(lane, form) => self.handle_post(lane, form),
             Input::PostBody(lane, body) => self.handle_post_body(lane, &body, now),
             Input::PostTooLarge(lane) => {
                 if self.take_posting(lane).is_some() {
@@ -421,6 +417,17 @@ impl Session {
         self.poll_queued()
     }
 
+    /// Whether [`poll_output`](Self::poll_output) would return something.
+    pub fn has_output(&self) -> bool {
+        let can_transmit = match self.link {
+            Link::Polling { parked, .. } => parked.is_some() && !self.buffer.is_empty(),
+            Link::Websocket { .. } if self.buffer.is_empty() => self.closing == Some(Closing::Draining),
+            Link::Websocket { unflushed, .. } => unflushed < MAX_UNFLUSHED_BYTES,
+            Link::Closed => false,
+        };
+        can_transmit || !self.outputs.is_empty()
+    }
+
     /// What the machine itself has to say, without the frames that wait for the transport. A parent drains this
     /// inside its own `handle*`, because an event here may become more frames.
     pub(crate) fn poll_queued(&mut self) -> Option<Output> {
@@ -446,16 +453,16 @@ impl Session {
         }
     }
 
-    fn handle_post(&mut self, lane: Lane, content: Content) {
+    fn handle_post(&mut self, lane: Lane, form: Form) {
         let Link::Polling { posting, .. } = &mut self.link else {
             return self.refuse(lane);
         };
         let fault = if posting.is_some() {
             TransportFault::PostOverlap
-        } else if content == Content::Binary && self.format.revision == Revision::V4 {
+        } else if form == Form::Binary && self.format.revision == Revision::V4 {
             TransportFault::Content
         } else {
-            *posting = Some(Posting { lane, content });
+            *posting = Some(Posting { lane, form });
             return;
         };
         self.outputs.push_back(Output::Respond(lane, Response::bad_request()));
@@ -464,14 +471,13 @@ impl Session {
 
     fn handle_post_body(&mut self, lane: Lane, body: &Bytes, now: Instant) {
         let Some(posting) = self.take_posting(lane) else { return };
-        let mut packets =
-            self.format.decode_payload(body, posting.content == Content::Binary, self.config.max_payload_packets);
+        let mut packets = self.format.decode_post(posting.form, body, self.config.max_payload_packets);
         let end = packets.try_for_each(|packet| match packet {
             Ok(packet) => self.handle_packet(packet, Transport::Polling, now),
             Err(_) => Err(CloseReason::ParseError),
         });
         // The answer says only that the body was read (REFERENCE 9.4), and it comes before the news of the close.
-        self.outputs.push_back(Output::Respond(lane, self.format.post_response()));
+        self.outputs.push_back(Output::Respond(lane, Response::post_ok()));
         match end {
             Ok(()) => {}
             Err(reason @ CloseReason::TransportClose) => self.end(reason, Packet::Noop),
@@ -692,10 +698,12 @@ impl Session {
     /// Refuses a polling request on a session that no longer polls, or no longer lives.
     fn refuse(&mut self, lane: Lane) {
         let refusal = match self.transport() {
-            Some(transport) => Refusal::transport_mismatch(Transport::Polling, transport),
-            None => Refusal::unknown_sid(self.sid.as_str()),
+            Some(previous_transport) => {
+                BadRequest::TransportMismatch { transport: Transport::Polling, previous_transport }.into()
+            }
+            None => Refusal::UnknownSid { sid: self.sid.as_str().into() },
         };
-        self.outputs.push_back(Output::Respond(lane, Response::refused(&refusal)));
+        self.outputs.push_back(Output::Respond(lane, refusal.response()));
     }
 
     fn take_posting(&mut self, lane: Lane) -> Option<Posting> {

@@ -18,12 +18,9 @@ use core::time::Duration;
 use serde::Serialize;
 
 use super::acks::Acks;
-use super::args::Args;
-use super::decode::{DecodeError, Decoder, Limits};
-use super::encode::{Codec, EncodeError, Encoded};
-use super::json::Json;
-use super::packet::{self, Body, Nsp, Packet};
-use super::reason::DisconnectReason;
+use super::{
+    Args, Body, Codec, DecodeError, Decoder, DisconnectReason, EncodeError, Encoded, Limits, Nsp, Packet, Payload,
+};
 use crate::engine::Revision;
 use crate::engine::packet::Message;
 use crate::time::earliest;
@@ -75,14 +72,14 @@ pub enum Event<W> {
         /// The namespace asked for, whether or not it exists.
         nsp: Nsp,
         /// The credentials sent along.
-        auth: Option<Json>,
+        auth: Option<Payload>,
     },
     /// An event arrived.
     Emit {
         /// The namespace it is for.
         slot: Slot,
         /// Name, arguments and ack id.
-        event: packet::Event,
+        event: super::Event,
     },
     /// An acknowledgement arrived.
     Acked {
@@ -242,7 +239,7 @@ impl<W> Connection<W> {
         Ok(())
     }
 
-    fn handle_connect(&mut self, nsp: &Nsp, auth: Option<Json>, config: &Config) -> Result<(), ProtocolError> {
+    fn handle_connect(&mut self, nsp: &Nsp, auth: Option<Payload>, config: &Config) -> Result<(), ProtocolError> {
         let (name, query) = self.split_query(nsp);
         // Kept for the life of the socket, so it must not pin the buffer it came in.
         let nsp = Nsp::from(name);
@@ -257,7 +254,7 @@ impl<W> Connection<W> {
         Ok(())
     }
 
-    fn request_connect(&mut self, nsp: Nsp, auth: Option<Json>) {
+    fn request_connect(&mut self, nsp: Nsp, auth: Option<Payload>) {
         let slot = Slot(self.next_slot);
         self.next_slot += 1;
         self.sockets.push(Socket { slot, nsp: nsp.clone(), state: State::Joining, acks: Acks::default() });

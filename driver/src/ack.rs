@@ -1,0 +1,293 @@
+//! Acknowledgements: those we send, and those we wait for.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use socketio_core::AckId;
+use socketio_core::peer::SendError;
+use socketio_core::socket::server::AckError as Lost;
+use socketio_core::socket::{Args, ArgsError, EncodeError};
+
+use crate::socket::Socket;
+
+/// The way to answer an event. Answers once; a dropped sender never answers.
+#[derive(Debug)]
+pub struct AckSender {
+    pub(crate) socket: Socket,
+    pub(crate) id: Option<AckId>,
+}
+
+impl AckSender {
+    /// Whether the client waits for an answer.
+    pub fn is_wanted(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Answers with these arguments: a tuple for several. Does nothing if no answer is wanted.
+    ///
+    /// # Errors
+    /// [`EmitError`] when the arguments do not serialize, or the client is gone.
+    pub fn send<T: Serialize>(self, args: T) -> Result<(), EmitError> {
+        match self.id {
+            Some(id) => self.socket.send_ack(id, &args),
+            None => Ok(()),
+        }
+    }
+
+    /// [`send`](Self::send) for a handler's return value, whose errors nobody takes.
+    pub(crate) fn reply<T: Serialize>(self, args: &T) {
+        let socket = self.socket.clone();
+        if let Err(error) = self.send(args) {
+            tracing::debug!(socket = %socket.id(), %error, "acknowledgement not sent");
+        }
+    }
+}
+
+/// Why a message was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum EmitError {
+    /// The socket has left its namespace.
+    #[error("socket has been disconnected")]
+    Disconnected,
+    /// The outgoing queue is at its limit; the message is not in it. [`Socket::drained`] waits for room.
+    #[error("the outgoing queue is full")]
+    Full,
+    /// Too many acknowledgements are waited for.
+    #[error("too many pending acknowledgements")]
+    TooManyAcks,
+    /// The event name is reserved, or the arguments do not serialize.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+impl From<SendError> for EmitError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Disconnected => Self::Disconnected,
+            SendError::Full => Self::Full,
+            SendError::TooManyAcks => Self::TooManyAcks,
+        }
+    }
+}
+
+/// Why there is no acknowledgement.
+#[derive(Debug, thiserror::Error)]
+pub enum AckError {
+    /// None came within the timeout.
+    #[error("operation has timed out")]
+    TimedOut,
+    /// The socket left its namespace first.
+    #[error("socket has been disconnected")]
+    Disconnected,
+    /// The event was not sent.
+    #[error(transparent)]
+    Emit(EmitError),
+    /// One came, but it is not what was asked for.
+    #[error(transparent)]
+    Decode(#[from] ArgsError),
+}
+
+impl From<Lost> for AckError {
+    fn from(error: Lost) -> Self {
+        match error {
+            Lost::TimedOut => Self::TimedOut,
+            Lost::Disconnected => Self::Disconnected,
+        }
+    }
+}
+
+impl From<EmitError> for AckError {
+    fn from(error: EmitError) -> Self {
+        match error {
+            EmitError::Disconnected => Self::Disconnected,
+            error => Self::Emit(error),
+        }
+    }
+}
+
+/// Who waits for an acknowledgement: what the core hands back with it.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    One(Arc<Mutex<Reception>>),
+    Many(Arc<Mutex<Collection>>),
+}
+
+impl Waiter {
+    pub(crate) fn resolve(self, answer: Result<Args, Lost>) {
+        let waker = match self {
+            Self::One(reception) => {
+                let mut reception = lock(&reception);
+                reception.answer = Some(answer);
+                reception.waker.take()
+            }
+            Self::Many(collection) => lock(&collection).add(answer),
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// One awaited acknowledgement.
+#[derive(Debug, Default)]
+pub(crate) struct Reception {
+    answer: Option<Result<Args, Lost>>,
+    waker: Option<Waker>,
+}
+
+/// The awaited acknowledgements of a broadcast.
+#[derive(Debug)]
+pub(crate) struct Collection {
+    pending: usize,
+    answers: Vec<Args>,
+    complete: bool,
+    waker: Option<Waker>,
+}
+
+impl Collection {
+    fn add(&mut self, answer: Result<Args, Lost>) -> Option<Waker> {
+        self.pending -= 1;
+        match answer {
+            Ok(args) => self.answers.push(args),
+            Err(_) => self.complete = false,
+        }
+        if self.pending == 0 { self.waker.take() } else { None }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for the acknowledgement of an event that is already sent. Dropping it gives up the answer, not the event.
+#[must_use = "the event is sent, but its acknowledgement is lost unless this is awaited"]
+pub struct AckFuture<T> {
+    state: Result<Waiting, Option<AckError>>,
+    decodes_to: PhantomData<fn() -> T>,
+}
+
+struct Waiting {
+    reception: Arc<Mutex<Reception>>,
+    socket: Socket,
+    id: AckId,
+}
+
+impl<T> AckFuture<T> {
+    pub(crate) fn new(
+        socket: Socket,
+        id: AckId,
+        send: impl FnOnce(&Socket, Waiter) -> Result<(), EmitError>,
+    ) -> Self {
+        let reception = Arc::new(Mutex::new(Reception::default()));
+        let sent = send(&socket, Waiter::One(reception.clone()));
+        let state = match sent {
+            Ok(()) => Ok(Waiting { reception, socket, id }),
+            Err(error) => Err(Some(error.into())),
+        };
+        Self { state, decodes_to: PhantomData }
+    }
+
+    pub(crate) fn failed(error: EmitError) -> Self {
+        Self { state: Err(Some(error.into())), decodes_to: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Future for AckFuture<T> {
+    type Output = Result<T, AckError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = match &mut self.state {
+            Err(error) => return Poll::Ready(Err(error.take().unwrap_or(AckError::Disconnected))),
+            Ok(waiting) => {
+                let mut reception = lock(&waiting.reception);
+                let Some(answer) = reception.answer.take() else {
+                    reception.waker = Some(cx.waker().clone());
+                    return Poll::Pending;
+                };
+                answer
+            }
+        };
+        self.state = Err(None);
+        Poll::Ready(answer.map_err(AckError::from).and_then(|args| Ok(args.decode()?)))
+    }
+}
+
+impl<T> Drop for AckFuture<T> {
+    fn drop(&mut self) {
+        if let Ok(waiting) = &self.state {
+            waiting.socket.forget_ack(waiting.id);
+        }
+    }
+}
+
+impl<T> fmt::Debug for AckFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AckFuture").field("id", &self.state.as_ref().ok().map(|waiting| waiting.id)).finish()
+    }
+}
+
+/// Not every client of a broadcast answered in time.
+#[derive(Debug, thiserror::Error)]
+#[error("operation has timed out")]
+pub struct PartialAcks<T> {
+    /// What did arrive, in the order of arrival.
+    pub responses: Vec<T>,
+}
+
+/// Waits for the acknowledgements of a broadcast that is already sent. Resolves to the first argument of each, in
+/// the order of arrival (REFERENCE 4.4).
+#[must_use = "the event is sent, but its acknowledgements are lost unless this is awaited"]
+pub struct BroadcastAckFuture<T> {
+    collection: Arc<Mutex<Collection>>,
+    decodes_to: PhantomData<fn() -> T>,
+}
+
+impl<T> BroadcastAckFuture<T> {
+    /// `send` is called with a waiter for each of `recipients`.
+    pub(crate) fn new(
+        recipients: Vec<Socket>,
+        send: impl Fn(&Socket, Waiter) -> Result<(), (SendError, Waiter)>,
+    ) -> Self {
+        let pending = recipients.len();
+        let collection = Collection { pending, answers: Vec::new(), complete: true, waker: None };
+        let collection = Arc::new(Mutex::new(collection));
+        for socket in recipients {
+            if let Err((_, waiter)) = send(&socket, Waiter::Many(collection.clone())) {
+                waiter.resolve(Err(Lost::Disconnected));
+            }
+        }
+        Self { collection, decodes_to: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Future for BroadcastAckFuture<T> {
+    type Output = Result<Vec<T>, PartialAcks<T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (answers, mut complete) = {
+            let mut collection = lock(&self.collection);
+            if collection.pending > 0 {
+                collection.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            (std::mem::take(&mut collection.answers), collection.complete)
+        };
+        let count = answers.len();
+        let responses: Vec<T> = answers.iter().filter_map(|args| args.decode().ok()).collect();
+        // An answer of the wrong type is no answer.
+        complete &= responses.len() == count;
+        Poll::Ready(if complete { Ok(responses) } else { Err(PartialAcks { responses }) })
+    }
+}
+
+impl<T> fmt::Debug for BroadcastAckFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BroadcastAckFuture").field("pending", &lock(&self.collection).pending).finish()
+    }
+}

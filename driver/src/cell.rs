@@ -1,0 +1,219 @@
+//! One client's state, shared by its pump, the HTTP requests that belong to it, and whoever sends to it.
+//!
+//! The lock is held for a few hundred nanoseconds and never across user code or an `await`. Whoever changes the
+//! state wakes the pump afterwards, and only if it sleeps: while it runs, it looks again before it goes to sleep.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use socketio_core::engine::http::Response;
+use socketio_core::engine::server::Input;
+use socketio_core::peer::Peer;
+use socketio_core::{Instant, Lane, Sid};
+
+use crate::ack::Waiter;
+use crate::hub::Hub;
+use crate::ws::Ws;
+
+/// One accepted client.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) hub: Arc<Hub>,
+    sid: Sid,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Gone when the session is: handles may outlive it, its buffers need not.
+    peer: Option<Peer<Waiter>>,
+    /// HTTP requests that wait for their answer.
+    requests: Vec<(Lane, Request)>,
+    /// Websockets that were opened for this session and that the pump has not taken yet.
+    incoming: Vec<Ws>,
+    /// The pump's, while it sleeps.
+    sleeper: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Waiting(Option<Waker>),
+    Answered(Answer),
+}
+
+/// How an HTTP request ends.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Respond(Response),
+    /// Without a response: the connection is broken.
+    Abort,
+}
+
+impl Cell {
+    /// A client whose first request is `lane`, if it waits for an answer.
+    pub(crate) fn new(hub: Arc<Hub>, peer: Peer<Waiter>, lane: Option<Lane>) -> Self {
+        let sid = peer.sid().clone();
+        let requests = lane.map(|lane| (lane, Request::Waiting(None))).into_iter().collect();
+        let state = State { peer: Some(peer), requests, incoming: Vec::new(), sleeper: None };
+        Self { hub, sid, state: Mutex::new(state) }
+    }
+
+    /// The session's secret id.
+    pub(crate) fn sid(&self) -> &Sid {
+        &self.sid
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock panics by design; if it did, the state machine is still the best there is.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the peer and wakes its pump, unless the session is over.
+    pub(crate) fn with_peer<R>(&self, change: impl FnOnce(&mut Peer<Waiter>) -> R) -> Option<R> {
+        let (result, sleeper) = {
+            let mut state = self.lock();
+            (change(state.peer.as_mut()?), state.sleeper.take())
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        Some(result)
+    }
+
+    /// Looks at the peer without waking anybody.
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Peer<Waiter>) -> R) -> Option<R> {
+        self.lock().peer.as_ref().map(look)
+    }
+
+    /// Changes the peer on behalf of its pump, which is awake.
+    pub(crate) fn pump<R>(&self, change: impl FnOnce(&mut Peer<Waiter>) -> R) -> Option<R> {
+        self.lock().peer.as_mut().map(change)
+    }
+
+    /// Drops the peer: the session is over.
+    pub(crate) fn retire(&self) {
+        let (peer, incoming) = {
+            let mut state = self.lock();
+            (state.peer.take(), std::mem::take(&mut state.incoming))
+        };
+        drop((peer, incoming));
+    }
+
+    /// Lets the pump sleep until `sleeper` is woken, unless `is_idle` says there is something to do.
+    pub(crate) fn sleep(&self, cx: &Context<'_>, is_idle: impl FnOnce(&Peer<Waiter>) -> bool) -> bool {
+        let mut state = self.lock();
+        if !state.incoming.is_empty() || !state.peer.as_ref().is_none_or(is_idle) {
+            return false;
+        }
+        state.sleeper = Some(cx.waker().clone());
+        true
+    }
+
+    /// Hands a websocket to the pump. Returns it if the session is over.
+    pub(crate) fn attach(&self, ws: Ws, now: Instant) -> Result<(), Ws> {
+        let sleeper = {
+            let mut state = self.lock();
+            let Some(peer) = &mut state.peer else { return Err(ws) };
+            peer.handle(Input::WsOpen(ws.lane), now);
+            state.incoming.push(ws);
+            state.sleeper.take()
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        Ok(())
+    }
+
+    /// The websockets that were opened since the last call.
+    pub(crate) fn take_incoming(&self) -> Vec<Ws> {
+        std::mem::take(&mut self.lock().incoming)
+    }
+
+    /// Announces an HTTP request that waits for its answer, and what it says. `None` when the session is over.
+    pub(crate) fn request(self: &Arc<Self>, lane: Lane, input: Input, now: Instant) -> Option<Pending> {
+        let sleeper = {
+            let mut state = self.lock();
+            state.peer.as_mut()?.handle(input, now);
+            state.requests.push((lane, Request::Waiting(None)));
+            state.sleeper.take()
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        Some(Pending { cell: self.clone(), lane })
+    }
+
+    /// The first request of a session, announced with [`Cell::new`].
+    pub(crate) fn first_request(self: &Arc<Self>, lane: Lane) -> Pending {
+        Pending { cell: self.clone(), lane }
+    }
+
+    /// Answers an HTTP request, if somebody still waits for it.
+    pub(crate) fn answer(&self, lane: Lane, answer: Answer) {
+        let waker = {
+            let mut state = self.lock();
+            state.requests.iter_mut().find(|(waiting, _)| *waiting == lane).and_then(|(_, request)| {
+                match std::mem::replace(request, Request::Answered(answer)) {
+                    Request::Waiting(waker) => waker,
+                    Request::Answered(_) => None,
+                }
+            })
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn poll_answer(&self, lane: Lane, cx: &Context<'_>) -> Poll<Answer> {
+        let mut state = self.lock();
+        let Some(index) = state.requests.iter().position(|(waiting, _)| *waiting == lane) else {
+            return Poll::Ready(Answer::Abort);
+        };
+        if let Request::Waiting(waker) = &mut state.requests[index].1 {
+            *waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        match state.requests.swap_remove(index).1 {
+            Request::Answered(answer) => Poll::Ready(answer),
+            Request::Waiting(_) => Poll::Pending,
+        }
+    }
+
+    /// Forgets a request, and says whether it still waited.
+    fn forget(&self, lane: Lane) -> bool {
+        let mut state = self.lock();
+        let position = state.requests.iter().position(|(waiting, _)| *waiting == lane);
+        position.is_some_and(|index| matches!(state.requests.swap_remove(index).1, Request::Waiting(_)))
+    }
+}
+
+/// An HTTP request that waits for its answer. Dropped before that, its connection has gone.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    cell: Arc<Cell>,
+    lane: Lane,
+}
+
+impl Pending {
+    /// Tells the peer more about this request.
+    pub(crate) fn input(&self, input: Input, now: Instant) {
+        self.cell.with_peer(|peer| peer.handle(input, now));
+    }
+}
+
+impl Future for &Pending {
+    type Output = Answer;
+
+    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        self.cell.poll_answer(self.lane, cx)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.cell.forget(self.lane) {
+            let now = self.cell.hub.now();
+            self.cell.with_peer(|peer| peer.handle(Input::LaneGone(self.lane), now));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the clients of one server share: who is here, which namespaces exist, and where ids come from.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use socketio_core::engine::http::RouteConfig;
+use socketio_core::peer::Config;
+use socketio_core::{Instant, Lane, Sid};
+
+use crate::cell::Cell;
+use crate::namespace::Namespace;
+use crate::runtime::Runtime;
+use crate::signal::Signal;
+
+/// The shared state of a server.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) routes: RouteConfig,
+    /// Raised when the server closes; nobody is let in any more.
+    pub(crate) closing: Signal,
+    /// In shards, so that clients who come and go on several cores do not queue for one lock.
+    sessions: [Mutex<HashMap<Sid, Arc<Cell>>>; SHARDS],
+    namespaces: RwLock<HashMap<Arc<str>, Namespace>>,
+    next_lane: AtomicU64,
+    next_key: AtomicU64,
+    next_id: AtomicU32,
+}
+
+impl Hub {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, config: Arc<Config>, routes: RouteConfig) -> Self {
+        Self {
+            runtime,
+            config,
+            routes,
+            closing: Signal::default(),
+            sessions: Default::default(),
+            namespaces: RwLock::default(),
+            next_lane: AtomicU64::new(0),
+            next_key: AtomicU64::new(0),
+            next_id: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.runtime.now()
+    }
+
+    /// A number for an HTTP request or a websocket.
+    pub(crate) fn next_lane(&self) -> Lane {
+        Lane(self.next_lane.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A number for a socket.
+    pub(crate) fn next_key(&self) -> u64 {
+        self.next_key.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A fresh secret or public id.
+    pub(crate) fn generate_id(&self) -> Sid {
+        let mut entropy = [0; Sid::ENTROPY];
+        self.runtime.fill_random(&mut entropy);
+        Sid::generate(entropy, self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Makes a session known. Returns false, and does nothing, once the server closes.
+    pub(crate) fn insert(&self, cell: Arc<Cell>) -> bool {
+        let mut shard = self.shard(cell.sid().as_str());
+        // Asked under the lock: whoever is not refused here is found by `close_all`.
+        let open = !self.closing.is_raised();
+        if open {
+            shard.insert(cell.sid().clone(), cell);
+        }
+        open
+    }
+
+    /// Forgets a session.
+    pub(crate) fn remove(&self, sid: &Sid) {
+        let cell = self.shard(sid.as_str()).remove(sid);
+        drop(cell);
+    }
+
+    /// The session with this id.
+    pub(crate) fn find(&self, sid: &str) -> Option<Arc<Cell>> {
+        self.shard(sid).get(sid).cloned()
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Closes every session at once.
+    pub(crate) fn close_all(&self) {
+        self.closing.raise();
+        let now = self.now();
+        for shard in &self.sessions {
+            let mut cells: Vec<_> = lock(shard).values().cloned().collect();
+            // What is visible must not depend on the order of a hash table.
+            cells.sort_unstable_by(|a, b| a.sid().cmp(b.sid()));
+            for cell in cells {
+                cell.with_peer(|peer| peer.shut_down(now));
+            }
+        }
+    }
+
+    fn shard(&self, sid: &str) -> MutexGuard<'_, HashMap<Sid, Arc<Cell>>> {
+        // The last bytes of a generated id are a counter: neighbours land in different shards.
+        let last = sid.bytes().last().unwrap_or_default();
+        lock(&self.sessions[usize::from(last) % SHARDS])
+    }
+
+    /// The namespace of this name, if it exists.
+    pub(crate) fn namespace(&self, name: &str) -> Option<Namespace> {
+        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The namespace of this name, made by `make` if there is none.
+    pub(crate) fn namespace_or_insert(&self, name: &str, make: impl FnOnce() -> Namespace) -> Namespace {
+        let mut namespaces = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        namespaces.entry(name.into()).or_insert_with(make).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const SHARDS: usize = 16;

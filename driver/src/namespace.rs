@@ -1,0 +1,286 @@
+//! A namespace: its sockets, their rooms, and the handlers they share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use socketio_core::AckId;
+use socketio_core::rooms::{Registry, Room, Selector};
+use socketio_core::socket::{DisconnectReason, EncodeError, Event, Nsp};
+
+use crate::ack::AckSender;
+use crate::dispatch::{ListenerId, Table};
+use crate::hub::Hub;
+use crate::operator::{BroadcastOperator, Rooms};
+use crate::reply::Reply;
+use crate::socket::Socket;
+
+/// A namespace of a server. Cheap to clone; a clone keeps nothing alive but itself.
+#[derive(Clone)]
+pub struct Namespace(Arc<Shared>);
+
+struct Shared {
+    nsp: Nsp,
+    hub: Weak<Hub>,
+    table: RwLock<Arc<Table>>,
+    /// The sockets, sharded by key: joining on one core does not wait for a broadcast on another.
+    shards: [Mutex<Shard>; SHARDS],
+    /// One counter for every acknowledgement in the namespace, as in the reference (REFERENCE 9.14).
+    next_ack: AtomicU64,
+}
+
+#[derive(Default)]
+struct Shard {
+    registry: Registry<u64>,
+    sockets: HashMap<u64, Socket>,
+}
+
+/// Why a client is turned away by a middleware: it becomes `connect_error` there, with this message and data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectError {
+    pub(crate) message: String,
+    pub(crate) data: Option<serde_json::Value>,
+}
+
+impl ConnectError {
+    /// A refusal with a message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), data: None }
+    }
+
+    /// Adds data: `err.data` at the client.
+    #[must_use]
+    pub fn with_data(mut self, data: impl Into<serde_json::Value>) -> Self {
+        self.data = Some(data.into());
+        self
+    }
+}
+
+impl Namespace {
+    pub(crate) fn new(nsp: Nsp, hub: Weak<Hub>) -> Self {
+        Self(Arc::new(Shared {
+            nsp,
+            hub,
+            table: RwLock::default(),
+            shards: Default::default(),
+            next_ack: AtomicU64::new(0),
+        }))
+    }
+
+    /// Its name, beginning with a slash.
+    pub fn name(&self) -> &str {
+        &self.0.nsp
+    }
+
+    pub(crate) fn nsp(&self) -> &Nsp {
+        &self.0.nsp
+    }
+
+    /// Calls `handler` for every event of this name on any socket of the namespace.
+    ///
+    /// The arguments are decoded into `T`: one argument as what it is, several as a tuple, `bytes::Bytes` anywhere
+    /// inside for binary data. An event whose arguments are something else is logged and dropped. What the handler
+    /// returns may be the acknowledgement: see [`Reply`].
+    ///
+    /// One table serves all sockets: handlers registered here cost no memory per socket, unlike
+    /// [`Socket::on`].
+    pub fn on<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, T) -> Fut + Send + Sync + 'static,
+        T: DeserializeOwned + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.edit(|table| table.on(event, handler))
+    }
+
+    /// Like [`on`](Self::on), for a handler that answers in its own time.
+    pub fn on_with_ack<F, T, Fut>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, T, AckSender) -> Fut + Send + Sync + 'static,
+        T: DeserializeOwned + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_with_ack(event, handler))
+    }
+
+    /// Calls `handler` for every event, whatever its name, before the handlers of that name.
+    pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_any(handler))
+    }
+
+    /// Calls `handler` when a socket has joined the namespace.
+    pub fn on_connection<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_connection(handler))
+    }
+
+    /// Calls `handler` when a socket is about to leave, its rooms still known.
+    pub fn on_disconnecting<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, DisconnectReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_disconnecting(handler))
+    }
+
+    /// Calls `handler` when a socket has left.
+    pub fn on_disconnect<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, DisconnectReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_disconnect(handler))
+    }
+
+    /// Asks `middleware` about every client that wants to join, after those registered before. At that time the
+    /// socket has its id but is not connected.
+    pub fn use_middleware<F, Fut>(&self, middleware: F)
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), ConnectError>> + Send + 'static,
+    {
+        self.edit(|table| table.use_middleware(middleware));
+    }
+
+    /// Takes a handler away. Returns whether it was there.
+    pub fn off(&self, listener: ListenerId) -> bool {
+        self.edit(|table| table.off(listener))
+    }
+
+    fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut table))
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends an event to every socket of the namespace.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the name is reserved or the arguments do not serialize.
+    pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EncodeError> {
+        self.everyone().emit(event, args)
+    }
+
+    /// An operator for the sockets in any of these rooms.
+    pub fn to(&self, rooms: impl Rooms) -> BroadcastOperator {
+        self.everyone().to(rooms)
+    }
+
+    /// An operator for every socket that is in none of these rooms.
+    pub fn except(&self, rooms: impl Rooms) -> BroadcastOperator {
+        self.everyone().except(rooms)
+    }
+
+    /// An operator whose messages are dropped for clients that are not ready for them.
+    pub fn volatile(&self) -> BroadcastOperator {
+        self.everyone().volatile()
+    }
+
+    /// An operator whose acknowledgements are waited for this long.
+    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
+        self.everyone().timeout(timeout)
+    }
+
+    /// An operator for every socket of the namespace.
+    pub fn everyone(&self) -> BroadcastOperator {
+        BroadcastOperator::new(self.clone(), Selector::default())
+    }
+
+    /// Every socket of the namespace, in the order of joining.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.select(&Selector::default())
+    }
+
+    /// How many sockets there are.
+    pub fn sockets_count(&self) -> usize {
+        self.0.shards.iter().map(|shard| lock(shard).registry.len()).sum()
+    }
+
+    /// Every room with a member, without the sockets' own, in name order.
+    pub fn rooms(&self) -> Vec<Room> {
+        let mut rooms: Vec<Room> =
+            self.0.shards.iter().flat_map(|shard| lock(shard).registry.rooms().cloned().collect::<Vec<_>>()).collect();
+        rooms.sort_unstable();
+        rooms.dedup();
+        rooms
+    }
+
+    pub(crate) fn hub(&self) -> Option<Arc<Hub>> {
+        self.0.hub.upgrade()
+    }
+
+    pub(crate) fn next_ack(&self) -> AckId {
+        AckId(self.0.next_ack.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The sockets meant by `selector`, each once, in the order of joining.
+    pub(crate) fn select(&self, selector: &Selector) -> Vec<Socket> {
+        let mut sockets = Vec::new();
+        for shard in &self.0.shards {
+            let shard = lock(shard);
+            let keys = shard.registry.select(selector);
+            sockets.extend(keys.iter().filter_map(|key| shard.sockets.get(key)).cloned());
+        }
+        sockets.sort_unstable_by_key(Socket::key);
+        sockets
+    }
+
+    pub(crate) fn insert(&self, socket: &Socket) {
+        let mut shard = self.shard(socket);
+        shard.registry.insert(socket.key(), socket.id().clone());
+        shard.sockets.insert(socket.key(), socket.clone());
+    }
+
+    pub(crate) fn remove(&self, socket: &Socket) {
+        let removed = {
+            let mut shard = self.shard(socket);
+            shard.registry.remove(socket.key());
+            shard.sockets.remove(&socket.key())
+        };
+        drop(removed);
+    }
+
+    pub(crate) fn join(&self, socket: &Socket, room: &str) {
+        self.shard(socket).registry.join(socket.key(), room);
+    }
+
+    pub(crate) fn leave(&self, socket: &Socket, room: &str) {
+        self.shard(socket).registry.leave(socket.key(), room);
+    }
+
+    pub(crate) fn rooms_of(&self, socket: &Socket) -> Vec<Room> {
+        self.shard(socket).registry.rooms_of(socket.key())
+    }
+
+    fn shard(&self, socket: &Socket) -> MutexGuard<'_, Shard> {
+        lock(&self.0.shards[(socket.key() % SHARDS as u64) as usize])
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Namespace").field(&self.name()).finish()
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const SHARDS: usize = 8;

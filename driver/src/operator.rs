@@ -1,0 +1,220 @@
+//! Who gets a message, and how: the chain between `to(..)` and `emit(..)`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use socketio_core::peer::Delivery;
+use socketio_core::rooms::{Room, Selector};
+use socketio_core::socket::EncodeError;
+
+use crate::ack::{AckFuture, BroadcastAckFuture, EmitError};
+use crate::namespace::Namespace;
+use crate::socket::Socket;
+
+/// One room or several: text, or a list of texts.
+pub trait Rooms {
+    /// Adds each room to `list`.
+    fn add_to(self, list: &mut Vec<Room>);
+}
+
+impl Rooms for &str {
+    fn add_to(self, list: &mut Vec<Room>) {
+        list.push(self.into());
+    }
+}
+
+impl Rooms for String {
+    fn add_to(self, list: &mut Vec<Room>) {
+        list.push(self.into());
+    }
+}
+
+impl Rooms for &String {
+    fn add_to(self, list: &mut Vec<Room>) {
+        list.push(self.as_str().into());
+    }
+}
+
+impl Rooms for Room {
+    fn add_to(self, list: &mut Vec<Room>) {
+        list.push(self);
+    }
+}
+
+impl Rooms for &socketio_core::Sid {
+    fn add_to(self, list: &mut Vec<Room>) {
+        list.push(self.as_str().into());
+    }
+}
+
+impl<R: Rooms, const N: usize> Rooms for [R; N] {
+    fn add_to(self, list: &mut Vec<Room>) {
+        self.into_iter().for_each(|room| room.add_to(list));
+    }
+}
+
+impl<R: Rooms> Rooms for Vec<R> {
+    fn add_to(self, list: &mut Vec<Room>) {
+        self.into_iter().for_each(|room| room.add_to(list));
+    }
+}
+
+impl<R: Rooms + Clone> Rooms for &[R] {
+    fn add_to(self, list: &mut Vec<Room>) {
+        self.iter().for_each(|room| room.clone().add_to(list));
+    }
+}
+
+/// A message to many sockets of a namespace (REFERENCE 4.4). Each step returns a new operator, so one can be kept and
+/// used again.
+#[derive(Clone, Debug)]
+pub struct BroadcastOperator {
+    namespace: Namespace,
+    selector: Selector,
+    delivery: Delivery,
+    timeout: Option<Duration>,
+}
+
+impl BroadcastOperator {
+    pub(crate) fn new(namespace: Namespace, selector: Selector) -> Self {
+        Self { namespace, selector, delivery: Delivery::Reliable, timeout: None }
+    }
+
+    /// Adds the sockets in any of these rooms. A socket in several of them gets one copy.
+    #[must_use]
+    pub fn to(mut self, rooms: impl Rooms) -> Self {
+        rooms.add_to(&mut self.selector.rooms);
+        self
+    }
+
+    /// Leaves out every socket that is in any of these rooms; a socket's id is a room.
+    #[must_use]
+    pub fn except(mut self, rooms: impl Rooms) -> Self {
+        rooms.add_to(&mut self.selector.except);
+        self
+    }
+
+    /// Drops the message for each client whose connection is not ready at that instant.
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        self.delivery = Delivery::Volatile;
+        self
+    }
+
+    /// Waits this long for acknowledgements.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends an event: encoded once, shared by every recipient. A client whose outgoing queue is full is disconnected
+    /// rather than left with a gap it does not know of.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the name is reserved or the arguments do not serialize.
+    pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EncodeError> {
+        let Some(hub) = self.namespace.hub() else { return Ok(()) };
+        let encoded = hub.config.socket.codec.event(self.namespace.nsp(), None, event, &args)?;
+        for socket in self.namespace.select(&self.selector) {
+            socket.deliver(&encoded, self.delivery);
+        }
+        Ok(())
+    }
+
+    /// Sends an event and collects the first argument of each acknowledgement, in the order of arrival, for as long
+    /// as [`timeout`](Self::timeout) says (5 s unless it was said).
+    ///
+    /// # Errors
+    /// [`EncodeError`] at once; [`PartialAcks`](crate::PartialAcks) from the future when not every client answered.
+    pub fn emit_with_ack<R, T: Serialize>(
+        &self,
+        event: &str,
+        args: T,
+    ) -> Result<BroadcastAckFuture<R>, EncodeError> {
+        let Some(hub) = self.namespace.hub() else {
+            return Ok(BroadcastAckFuture::new(Vec::new(), |_, waiter| {
+                Err((socketio_core::peer::SendError::Disconnected, waiter))
+            }));
+        };
+        let id = self.namespace.next_ack();
+        let encoded = hub.config.socket.codec.event(self.namespace.nsp(), Some(id), event, &args)?;
+        let deadline = hub.now() + self.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let recipients = self.namespace.select(&self.selector);
+        Ok(BroadcastAckFuture::new(recipients, |socket, waiter| {
+            socket.send_expecting(&encoded, id, waiter, Some(deadline))
+        }))
+    }
+
+    /// The sockets meant, in the order of joining.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.namespace.select(&self.selector)
+    }
+
+    /// Puts them into rooms.
+    pub fn sockets_join(&self, rooms: impl Rooms) {
+        let mut list = Vec::new();
+        rooms.add_to(&mut list);
+        for socket in self.sockets() {
+            socket.join(list.clone());
+        }
+    }
+
+    /// Takes them out of rooms.
+    pub fn sockets_leave(&self, rooms: impl Rooms) {
+        let mut list = Vec::new();
+        rooms.add_to(&mut list);
+        for socket in self.sockets() {
+            socket.leave(list.clone());
+        }
+    }
+
+    /// Disconnects them from the namespace.
+    pub fn disconnect_sockets(&self) {
+        self.sockets().iter().for_each(Socket::disconnect);
+    }
+}
+
+/// A message to one socket, with a timeout or volatile.
+#[derive(Clone, Debug)]
+pub struct Emitter {
+    pub(crate) socket: Socket,
+    pub(crate) delivery: Delivery,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Emitter {
+    /// Drops the message if the connection is not ready at that instant.
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        self.delivery = Delivery::Volatile;
+        self
+    }
+
+    /// Waits this long for the acknowledgement.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    /// As [`Socket::emit`].
+    pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
+        self.socket.send_event(event, &args, self.delivery)
+    }
+
+    /// Sends an event and waits for its acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Socket::emit_with_ack`], and [`AckError::TimedOut`](crate::AckError::TimedOut).
+    pub fn emit_with_ack<R, T: Serialize>(&self, event: &str, args: T) -> AckFuture<R> {
+        self.socket.send_with_ack(event, &args, self.timeout)
+    }
+}
+
+/// How long a broadcast waits for acknowledgements when nobody said. The reference gives up at once there
+/// (REFERENCE 9.15), which is never what is meant.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);

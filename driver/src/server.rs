@@ -1,0 +1,212 @@
+//! A server: where clients come in.
+
+use std::io;
+use std::marker::PhantomData;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socketio_core::engine::buffer::BufferLimits;
+use socketio_core::engine::handshake::Transports;
+use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
+use socketio_core::engine::server as engine;
+use socketio_core::peer::Config;
+use socketio_core::socket::{Limits, Nsp, server as protocol};
+
+use crate::accept;
+use crate::hub::Hub;
+use crate::namespace::Namespace;
+use crate::runtime::{Io, Runtime};
+use crate::service::{From, Service};
+
+/// A Socket.IO server. Cheap to clone. Everything a [`Namespace`] can do it does for the namespace `/`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    hub: Arc<Hub>,
+    root: Namespace,
+}
+
+/// How a server is made. `R` is the runtime; adapters name their own, so an application never does.
+#[derive(Clone, Debug)]
+pub struct ServerBuilder<R> {
+    engine: engine::Config,
+    socket: protocol::Config,
+    routes: RouteConfig,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R: Runtime + Default> Default for ServerBuilder<R> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<R: Runtime + Default> ServerBuilder<R> {
+    /// A server with the defaults of the reference.
+    pub fn new() -> Self {
+        Self {
+            engine: engine::Config::default(),
+            socket: protocol::Config::default(),
+            routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
+            runtime: PhantomData,
+        }
+    }
+
+    /// Makes the server. It does nothing until it [listens](Server::listen) or is mounted.
+    pub fn build(self) -> Server {
+        self.build_on(Arc::new(R::default()))
+    }
+}
+
+impl<R> ServerBuilder<R> {
+    /// Makes the server on a runtime that is a value: a simulation, or one of your own.
+    pub fn build_on(self, runtime: Arc<dyn Runtime>) -> Server {
+        let config = Config { engine: Arc::new(self.engine), socket: self.socket };
+        Server::new(Arc::new(Hub::new(runtime, Arc::new(config), self.routes)))
+    }
+
+    /// The path of the server. Default: `/socket.io`; a trailing slash is added (REFERENCE 1.4).
+    #[must_use]
+    pub fn path(mut self, path: &str) -> Self {
+        let RouteConfig { transports, cors, .. } = self.routes;
+        self.routes = RouteConfig { transports, cors, ..RouteConfig::new(path, TrailingSlash::Append) };
+        self
+    }
+
+    /// The transports a client may use, and is invited to upgrade to. Default: polling and websocket.
+    #[must_use]
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.routes.transports = transports;
+        self
+    }
+
+    /// Which origins browsers let read our answers (REFERENCE 1.7). Default: only the server's own.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.routes.cors = Some(cors);
+        self
+    }
+
+    /// Time between two heartbeats. Default: 25 s.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.engine.ping_interval = interval;
+        self
+    }
+
+    /// Time a client has to answer a heartbeat. Default: 20 s.
+    #[must_use]
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.ping_timeout = timeout;
+        self
+    }
+
+    /// Time from opening a websocket to committing to it. Default: 10 s.
+    #[must_use]
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.upgrade_timeout = timeout;
+        self
+    }
+
+    /// Time a client has to join its first namespace. Default: 45 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.socket.connect_timeout = timeout;
+        self
+    }
+
+    /// Most bytes of one POST body or one websocket message. Default: 1,000,000.
+    #[must_use]
+    pub fn max_http_buffer_size(mut self, bytes: usize) -> Self {
+        self.engine.max_payload_bytes = bytes;
+        self
+    }
+
+    /// Bounds of each client's outgoing queue. Default: 16,384 messages and 16 MiB.
+    #[must_use]
+    pub fn send_buffer(mut self, limits: BufferLimits) -> Self {
+        self.engine.buffer = limits;
+        self
+    }
+
+    /// Bounds of one packet: attachments, nesting.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.socket.limits = limits;
+        self
+    }
+}
+
+impl Server {
+    fn new(hub: Arc<Hub>) -> Self {
+        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, Arc::downgrade(&hub)));
+        Self { hub, root }
+    }
+
+    /// The namespace of this name, made if there is none. A leading slash is added if it is missing.
+    ///
+    /// # Panics
+    /// If the name contains a comma, which cannot be written on the wire.
+    pub fn of(&self, name: &str) -> Namespace {
+        let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
+        let nsp = Nsp::new(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, Arc::downgrade(&self.hub)))
+    }
+
+    /// Listens on an address, and serves it in the background until [`close`](Self::close). Returns the address, with
+    /// the port that was chosen where 0 was asked for. Any number of addresses can be listened on.
+    ///
+    /// # Errors
+    /// When the address does not resolve or cannot be bound; the message says which and why.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
+        for address in address.to_socket_addrs()? {
+            match self.hub.runtime.listen(address).await {
+                Ok(listener) => {
+                    let bound = listener.local_addr()?;
+                    self.hub.runtime.spawn(Box::pin(accept::accept_all(self.hub.clone(), listener)));
+                    return Ok(bound);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Serves one connection that was accepted elsewhere: TLS, a Unix socket, a pipe. Completes when its HTTP part is
+    /// over; a websocket lives on in a task of its own.
+    pub async fn serve_connection(&self, io: impl Io, address: Option<SocketAddr>) {
+        accept::serve(self.hub.clone(), Box::new(io), From { address, secure: false }).await;
+    }
+
+    /// The server as a tower service, for axum or another server.
+    pub fn service(&self) -> Service {
+        Service { hub: self.hub.clone() }
+    }
+
+    /// How many clients are connected, on whatever namespaces.
+    pub fn clients_count(&self) -> usize {
+        self.hub.len()
+    }
+
+    /// Stops listening and closes every connection at once: each socket leaves with `server shutting down`
+    /// (REFERENCE 4.10). Nobody is let in after that.
+    pub fn close(&self) {
+        self.hub.close_all();
+    }
+
+    /// Completes when the server is [closed](Self::close).
+    pub async fn closed(&self) {
+        self.hub.closing.raised().await;
+    }
+}
+
+impl Deref for Server {
+    type Target = Namespace;
+
+    /// The namespace `/`.
+    fn deref(&self) -> &Namespace {
+        &self.root
+    }
+}

@@ -1,0 +1,362 @@
+//! A socket: one client in one namespace.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use socketio_core::engine::Transport;
+use socketio_core::peer::{Delivery, SendError};
+use socketio_core::rooms::{Room, Selector};
+use socketio_core::socket::server::Slot;
+use socketio_core::socket::{DisconnectReason, Encoded, Event};
+use socketio_core::{AckId, Instant, Sid};
+
+use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
+use crate::cell::Cell;
+use crate::dispatch::{ListenerId, Table};
+use crate::handshake::Handshake;
+use crate::namespace::Namespace;
+use crate::operator::{BroadcastOperator, Emitter, Rooms};
+use crate::reply::Reply;
+
+/// One client in one namespace. Cheap to clone; a clone does not keep the connection alive.
+#[derive(Clone)]
+pub struct Socket(Arc<Shared>);
+
+struct Shared {
+    cell: Arc<Cell>,
+    slot: Slot,
+    key: u64,
+    id: Sid,
+    namespace: Namespace,
+    handshake: Handshake,
+    connected: AtomicBool,
+    /// Most sockets have neither handlers nor data of their own.
+    own: Mutex<Option<Box<Own>>>,
+}
+
+#[derive(Default)]
+struct Own {
+    table: Arc<Table>,
+    data: Map<String, Value>,
+}
+
+impl Socket {
+    pub(crate) fn new(
+        cell: Arc<Cell>,
+        slot: Slot,
+        key: u64,
+        id: Sid,
+        namespace: Namespace,
+        handshake: Handshake,
+    ) -> Self {
+        let connected = AtomicBool::new(false);
+        Self(Arc::new(Shared { cell, slot, key, id, namespace, handshake, connected, own: Mutex::new(None) }))
+    }
+
+    /// Its public id: what other clients may know, and a room of its own.
+    pub fn id(&self) -> &Sid {
+        &self.0.id
+    }
+
+    /// The namespace it is in.
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// The request it came with.
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.handshake
+    }
+
+    /// Whether it is in its namespace: false in a middleware, and after it has left.
+    pub fn is_connected(&self) -> bool {
+        self.0.connected.load(Ordering::Acquire)
+    }
+
+    /// The transport its packets travel on now, or `None` once the connection is closed.
+    pub fn transport(&self) -> Option<Transport> {
+        self.0.cell.peek(|peer| peer.transport()).flatten()
+    }
+
+    /// Its number, unique on this server: older sockets have smaller ones.
+    pub(crate) fn key(&self) -> u64 {
+        self.0.key
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        self.0.slot
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.0.connected.store(connected, Ordering::Release);
+    }
+
+    // Handlers
+
+    /// Calls `handler` for every event of this name on this socket: see [`Namespace::on`], which serves all sockets
+    /// with one table. The handler is dropped when the socket has left.
+    pub fn on<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Self, T) -> Fut + Send + Sync + 'static,
+        T: DeserializeOwned + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.edit(|table| table.on(event, handler))
+    }
+
+    /// Like [`on`](Self::on), for a handler that answers in its own time.
+    pub fn on_with_ack<F, T, Fut>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Self, T, AckSender) -> Fut + Send + Sync + 'static,
+        T: DeserializeOwned + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_with_ack(event, handler))
+    }
+
+    /// Calls `handler` for every event, whatever its name, before the handlers of that name.
+    pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_any(handler))
+    }
+
+    /// Calls `handler` when the socket is about to leave, its rooms still known.
+    pub fn on_disconnecting<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, DisconnectReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_disconnecting(handler))
+    }
+
+    /// Calls `handler` when the socket has left.
+    pub fn on_disconnect<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, DisconnectReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_disconnect(handler))
+    }
+
+    /// Takes a handler away. Returns whether it was there.
+    pub fn off(&self, listener: ListenerId) -> bool {
+        self.edit(|table| table.off(listener))
+    }
+
+    fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+        change(Arc::make_mut(&mut self.own().get_or_insert_default().table))
+    }
+
+    /// The socket's own handlers, if it has any.
+    pub(crate) fn table(&self) -> Option<Arc<Table>> {
+        self.own().as_ref().map(|own| own.table.clone())
+    }
+
+    /// Drops its handlers, and with them what they captured.
+    pub(crate) fn clear_handlers(&self) {
+        let table = self.own().as_mut().map(|own| std::mem::take(&mut own.table));
+        drop(table);
+    }
+
+    fn own(&self) -> MutexGuard<'_, Option<Box<Own>>> {
+        self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // Data
+
+    /// Keeps a value under a name, with the socket.
+    ///
+    /// # Errors
+    /// When the value does not serialize.
+    pub fn set_data<T: Serialize>(&self, name: &str, value: T) -> Result<(), serde_json::Error> {
+        let value = serde_json::to_value(value)?;
+        self.own().get_or_insert_default().data.insert(name.into(), value);
+        Ok(())
+    }
+
+    /// The value kept under a name, if there is one and it is a `T`.
+    pub fn data<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let value = self.own().as_ref()?.data.get(name)?.clone();
+        serde_json::from_value(value).ok()
+    }
+
+    // Rooms
+
+    /// Enters rooms. Does nothing once the socket has left its namespace.
+    pub fn join(&self, rooms: impl Rooms) {
+        for room in listed(rooms) {
+            self.0.namespace.join(self, &room);
+        }
+    }
+
+    /// Leaves rooms.
+    pub fn leave(&self, rooms: impl Rooms) {
+        for room in listed(rooms) {
+            self.0.namespace.leave(self, &room);
+        }
+    }
+
+    /// The rooms it is in: its own id first, then in the order of joining.
+    pub fn rooms(&self) -> Vec<Room> {
+        self.0.namespace.rooms_of(self)
+    }
+
+    /// An operator for the sockets in any of these rooms, without this one.
+    pub fn to(&self, rooms: impl Rooms) -> BroadcastOperator {
+        self.broadcast().to(rooms)
+    }
+
+    /// An operator for every other socket that is in none of these rooms.
+    pub fn except(&self, rooms: impl Rooms) -> BroadcastOperator {
+        self.broadcast().except(rooms)
+    }
+
+    /// An operator for every other socket.
+    pub fn broadcast(&self) -> BroadcastOperator {
+        let selector = Selector::default().except(self.id().as_str());
+        BroadcastOperator::new(self.0.namespace.clone(), selector)
+    }
+
+    // Messages
+
+    /// Sends an event to the client: `args` is one argument as what it is, several as a tuple, none as `()`.
+    ///
+    /// # Errors
+    /// [`EmitError::Disconnected`] when the socket has left, [`EmitError::Full`] when the client reads too slowly,
+    /// [`EmitError::Encode`] when the name is reserved or the arguments do not serialize.
+    pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
+        self.send_event(event, &args, Delivery::Reliable)
+    }
+
+    /// Sends an event and waits for its acknowledgement, for ever unless a [`timeout`](Self::timeout) says otherwise
+    /// or the client leaves. The answer is decoded like the arguments of an event.
+    ///
+    /// # Errors
+    /// From the future: [`AckError`](crate::AckError).
+    pub fn emit_with_ack<R, T: Serialize>(&self, event: &str, args: T) -> AckFuture<R> {
+        self.send_with_ack(event, &args, None)
+    }
+
+    /// Waits this long for the acknowledgement.
+    pub fn timeout(&self, timeout: Duration) -> Emitter {
+        Emitter { socket: self.clone(), delivery: Delivery::Reliable, timeout: Some(timeout) }
+    }
+
+    /// Drops the message if the connection is not ready at that instant.
+    pub fn volatile(&self) -> Emitter {
+        Emitter { socket: self.clone(), delivery: Delivery::Volatile, timeout: None }
+    }
+
+    pub(crate) fn send_event<T: Serialize>(
+        &self,
+        event: &str,
+        args: &T,
+        delivery: Delivery,
+    ) -> Result<(), EmitError> {
+        let codec = self.0.cell.hub.config.socket.codec;
+        let encoded = codec.event(self.0.namespace.nsp(), None, event, args)?;
+        Ok(self.send(&encoded, delivery)?)
+    }
+
+    pub(crate) fn send_with_ack<R, T: Serialize>(
+        &self,
+        event: &str,
+        args: &T,
+        timeout: Option<Duration>,
+    ) -> AckFuture<R> {
+        let hub = &self.0.cell.hub;
+        let id = self.0.namespace.next_ack();
+        match hub.config.socket.codec.event(self.0.namespace.nsp(), Some(id), event, args) {
+            Ok(encoded) => AckFuture::new(self.clone(), id, |socket, waiter| {
+                let deadline = timeout.map(|timeout| hub.now() + timeout);
+                socket.send_expecting(&encoded, id, waiter, deadline).map_err(|(error, _)| error.into())
+            }),
+            Err(error) => AckFuture::failed(error.into()),
+        }
+    }
+
+    pub(crate) fn send_ack<T: Serialize>(&self, id: AckId, args: &T) -> Result<(), EmitError> {
+        let codec = self.0.cell.hub.config.socket.codec;
+        let encoded = codec.ack(self.0.namespace.nsp(), id, args)?;
+        Ok(self.send(&encoded, Delivery::Reliable)?)
+    }
+
+    fn send(&self, encoded: &Encoded, delivery: Delivery) -> Result<(), SendError> {
+        let sent = self.0.cell.with_peer(|peer| peer.send(self.0.slot, encoded, delivery));
+        sent.unwrap_or(Err(SendError::Disconnected))
+    }
+
+    pub(crate) fn send_expecting(
+        &self,
+        encoded: &Encoded,
+        id: AckId,
+        waiter: Waiter,
+        deadline: Option<Instant>,
+    ) -> Result<(), (SendError, Waiter)> {
+        let mut waiter = Some(waiter);
+        let sent = self.0.cell.with_peer(|peer| match waiter.take() {
+            Some(waiter) => peer.send_with_ack(self.0.slot, encoded, id, waiter, deadline),
+            None => Ok(()),
+        });
+        match (sent, waiter) {
+            (None, Some(waiter)) => Err((SendError::Disconnected, waiter)),
+            (sent, _) => sent.unwrap_or(Ok(())),
+        }
+    }
+
+    pub(crate) fn forget_ack(&self, id: AckId) {
+        let waiter = self.0.cell.pump(|peer| peer.forget_ack(self.0.slot, id));
+        drop(waiter);
+    }
+
+    /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
+    pub(crate) fn deliver(&self, encoded: &Encoded, delivery: Delivery) {
+        if self.send(encoded, delivery) == Err(SendError::Full) {
+            tracing::debug!(socket = %self.id(), "closed: reads too slowly for a broadcast");
+            let now = self.0.cell.hub.now();
+            self.0.cell.with_peer(|peer| peer.give_up(now));
+        }
+    }
+
+    /// Leaves the namespace; the connection stays open for others.
+    pub fn disconnect(&self) {
+        let now = self.0.cell.hub.now();
+        self.0.cell.with_peer(|peer| peer.leave(self.0.slot, now));
+    }
+
+    /// Leaves every namespace and closes the connection.
+    pub fn disconnect_all(&self) {
+        let now = self.0.cell.hub.now();
+        self.0.cell.with_peer(|peer| peer.disconnect(now));
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("id", self.id()).field("namespace", &self.0.namespace.name()).finish()
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Socket {}
+
+fn listed(rooms: impl Rooms) -> Vec<Room> {
+    let mut list = Vec::new();
+    rooms.add_to(&mut list);
+    list
+}

@@ -1,0 +1,248 @@
+//! One websocket: bytes of a connection on one side, frames on the other.
+//!
+//! RFC 6455 is tungstenite's, run over buffers in memory so that one short-lived read buffer serves every
+//! connection, and so that everything queued leaves in one write. This file only moves bytes; what a frame means the
+//! core decides.
+
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::ReadBuf;
+use socketio_core::engine::close::TransportFault;
+use socketio_core::engine::packet::Frame;
+use socketio_core::{Bytes, Instant, Lane, Str};
+use tungstenite::error::{CapacityError, Error};
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Message, Utf8Bytes};
+
+use crate::runtime::Io;
+
+/// A websocket that belongs to a session.
+#[derive(Debug)]
+pub(crate) struct Ws {
+    pub(crate) lane: Lane,
+    io: Box<dyn Io>,
+    /// Bytes that arrived behind the handshake, before this existed.
+    early: Bytes,
+    protocol: Box<WebSocketContext>,
+    /// Bytes to write, the first `written` of which are gone already.
+    out: Vec<u8>,
+    written: usize,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// A close frame is queued or sent. The peer may still answer it, for a while.
+    Closing(Instant),
+    /// Nothing more can happen but writing what is queued.
+    Ended,
+}
+
+/// What became of a websocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer closed it, or the connection ended in an orderly way.
+    Closed,
+    /// The peer broke the rules, or the connection broke.
+    Fault(TransportFault),
+}
+
+impl Ws {
+    /// Takes over a connection after the HTTP upgrade. `max_message_bytes` holds for whole messages.
+    pub(crate) fn server(lane: Lane, io: Box<dyn Io>, early: Bytes, max_message_bytes: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(IDLE_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(max_message_bytes))
+            .max_frame_size(Some(max_message_bytes));
+        let protocol = Box::new(WebSocketContext::new(Role::Server, Some(config)));
+        Self { lane, io, early, protocol, out: Vec::new(), written: 0, phase: Phase::Open }
+    }
+
+    /// Reads once and hands every complete frame to `on_frame`. Ready when something was read.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, on_frame: impl FnMut(Frame)) -> Poll<Result<(), End>> {
+        if self.phase == Phase::Ended {
+            return Poll::Pending;
+        }
+        if !self.early.is_empty() {
+            let early = std::mem::take(&mut self.early);
+            return Poll::Ready(self.decode(&early, on_frame));
+        }
+        let mut raw = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut raw);
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()));
+        Poll::Ready(match read {
+            Ok(()) if buffer.filled().is_empty() => self.end(End::Closed),
+            Ok(()) => self.decode(buffer.filled(), on_frame),
+            Err(_) => self.end(End::Fault(TransportFault::Connection)),
+        })
+    }
+
+    fn decode(&mut self, bytes: &[u8], mut on_frame: impl FnMut(Frame)) -> Result<(), End> {
+        let mut wire = Wire { input: bytes, output: &mut self.out };
+        loop {
+            let message = match self.protocol.read(&mut wire) {
+                Ok(message) => message,
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(self.fail(&error)),
+            };
+            // A peer that was told to close has nothing to say any more but its own close frame.
+            let open = self.phase == Phase::Open;
+            match message {
+                Message::Text(text) if open => match text_frame(text) {
+                    Ok(frame) => on_frame(frame),
+                    Err(end) => return self.end(end),
+                },
+                Message::Binary(bytes) if open => on_frame(Frame::Binary(bytes)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers what is wrong with a close code, where there is still somebody to answer (REFERENCE 1.10).
+    fn fail(&mut self, error: &Error) -> End {
+        let (code, fault) = match error {
+            Error::ConnectionClosed | Error::AlreadyClosed => {
+                self.phase = Phase::Ended;
+                return End::Closed;
+            }
+            Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+                (CloseCode::Size, TransportFault::MessageTooLarge)
+            }
+            Error::Utf8(_) => (CloseCode::Invalid, TransportFault::Connection),
+            _ => (CloseCode::Protocol, TransportFault::Connection),
+        };
+        self.queue_close(Some(code));
+        self.phase = Phase::Ended;
+        End::Fault(fault)
+    }
+
+    fn end(&mut self, end: End) -> Result<(), End> {
+        self.phase = Phase::Ended;
+        self.out.clear();
+        Err(end)
+    }
+
+    /// Queues a frame to be written with whatever else is queued.
+    pub(crate) fn queue(&mut self, frame: &Frame) {
+        let (opcode, payload) = match frame {
+            Frame::Text(text) => (Data::Text, text.as_bytes()),
+            Frame::Binary(bytes) => (Data::Binary, bytes),
+        };
+        let header = FrameHeader { opcode: OpCode::Data(opcode), ..FrameHeader::default() };
+        self.out.reserve(payload.len() + FrameHeader::MAX_SIZE);
+        // Writing to a Vec does not fail.
+        let _ = header.format(payload.len() as u64, &mut self.out);
+        self.out.extend_from_slice(payload);
+    }
+
+    /// Starts the closing handshake with a close frame without a status (REFERENCE 1.11).
+    pub(crate) fn close(&mut self, now: Instant) {
+        if self.phase == Phase::Open {
+            self.queue_close(None);
+            self.phase = Phase::Closing(now + CLOSE_TIMEOUT);
+        }
+    }
+
+    fn queue_close(&mut self, code: Option<CloseCode>) {
+        let frame = code.map(|code| CloseFrame { code, reason: Utf8Bytes::default() });
+        // The answer to a close that is impossible by now interests nobody.
+        let _ = self.protocol.close(&mut Wire { input: &[], output: &mut self.out }, frame);
+    }
+
+    /// Writes what is queued. Ready(true) when something was written and nothing is left.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, End>> {
+        if self.out.is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        while self.written < self.out.len() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..])) {
+                Ok(count) if count > 0 => self.written += count,
+                _ => return Poll::Ready(self.end(End::Fault(TransportFault::Connection)).map(|()| false)),
+            }
+        }
+        self.written = 0;
+        self.out.clear();
+        if self.out.capacity() > IDLE_BUFFER_BYTES {
+            self.out = Vec::new();
+        }
+        Poll::Ready(match Pin::new(&mut self.io).poll_flush(cx) {
+            Poll::Ready(Err(_)) => self.end(End::Fault(TransportFault::Connection)).map(|()| false),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(true),
+        })
+    }
+
+    /// When a peer that does not answer the close frame is given up.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Closing(deadline) => Some(deadline),
+            Phase::Open | Phase::Ended => None,
+        }
+    }
+
+    /// Whether the connection can be dropped: nothing is left to write, and nothing to wait for.
+    pub(crate) fn is_done(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            Phase::Closing(deadline) => deadline <= now,
+            Phase::Ended => self.out.is_empty(),
+        }
+    }
+}
+
+/// Sends a close frame on a websocket that belongs to no session, and waits for the connection to end.
+pub(crate) async fn turn_away(io: Box<dyn Io>, now: Instant) {
+    let mut ws = Ws::server(Lane(0), io, Bytes::new(), 125);
+    ws.close(now);
+    let _ = poll_fn(|cx| ws.poll_write(cx)).await;
+    while poll_fn(|cx| ws.poll_read(cx, |_| {})).await.is_ok() {}
+    let _ = poll_fn(|cx| ws.poll_write(cx)).await;
+}
+
+fn text_frame(text: Utf8Bytes) -> Result<Frame, End> {
+    // tungstenite has checked it; its type does not let us keep that knowledge.
+    Str::try_from(Bytes::from(text)).map(Frame::Text).map_err(|_| End::Fault(TransportFault::Connection))
+}
+
+/// What tungstenite takes for a connection.
+struct Wire<'a> {
+    input: &'a [u8],
+    output: &'a mut Vec<u8>,
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.input.read(buffer)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How long a peer may take to answer a close frame (REFERENCE 1.11).
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes read at once, into the stack of whoever reads.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Bytes of buffer that an idle connection keeps, in each direction.
+const IDLE_BUFFER_BYTES: usize = 1024;

@@ -1,0 +1,92 @@
+//! How the packets of one session are written and read: fixed by its handshake, the same for its whole life.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::http::{Jsonp, Response};
+use super::packet::{BinaryEncoding, DecodeError, Frame, Packet};
+use super::payload_v3::{self, Form};
+use super::{Revision, payload};
+
+/// The dialect of one session.
+#[derive(Clone, Debug)]
+pub struct Format {
+    /// The protocol revision.
+    pub revision: Revision,
+    /// What becomes of binary data on a channel that could carry bytes.
+    pub binary: BinaryEncoding,
+    /// The callback of a session that polls with script tags.
+    pub jsonp: Option<Jsonp>,
+}
+
+impl Format {
+    /// The dialect of current clients.
+    pub const V4: Self = Self { revision: Revision::V4, binary: BinaryEncoding::Raw, jsonp: None };
+
+    /// A packet from a websocket.
+    pub(crate) fn decode_ws(&self, frame: Frame) -> Result<Packet, DecodeError> {
+        Packet::decode(self.revision, frame)
+    }
+
+    /// A frame as a websocket carries it.
+    pub(crate) fn encode_ws(&self, frame: Frame) -> Frame {
+        frame.into_wire(self.revision, self.binary)
+    }
+
+    /// The answer to a poll.
+    pub(crate) fn poll_response<'a>(&self, frames: impl Iterator<Item = &'a Frame> + Clone) -> Response {
+        let mut body = Vec::new();
+        let form = match self.revision {
+            Revision::V3 => payload_v3::encode(frames, self.binary, &mut body),
+            Revision::V4 => {
+                body.reserve_exact(payload::encoded_len(frames.clone()));
+                payload::encode(frames, &mut body);
+                Form::Text
+            }
+        };
+        if let Some(jsonp) = &self.jsonp {
+            let mut script = Vec::new();
+            jsonp.wrap(&body, &mut script);
+            body = script;
+        }
+        Response::poll(form, body.into())
+    }
+
+    /// The packets in the body of a POST, up to and including the first error.
+    pub(crate) fn decode_post(&self, form: Form, body: &Bytes, max_packets: usize) -> Packets {
+        if form == Form::Binary {
+            return Packets::V3Binary(payload_v3::decode_binary(body.clone()).with_max_packets(max_packets));
+        }
+        let text = payload::text(body.clone());
+        let text = if self.jsonp.is_some() { Jsonp::unwrap(&text) } else { Some(text) };
+        match (text, self.revision) {
+            (None, _) => Packets::None,
+            (Some(text), Revision::V3) => {
+                Packets::V3Text(payload_v3::decode_text(text).with_max_packets(max_packets))
+            }
+            (Some(text), Revision::V4) => Packets::V4(payload::decode(text).with_max_packets(max_packets)),
+        }
+    }
+}
+
+/// The packets of a payload, in whichever form it came.
+pub(crate) enum Packets {
+    None,
+    V3Binary(payload_v3::DecodeBinary),
+    V3Text(payload_v3::DecodeText),
+    V4(payload::Decode),
+}
+
+impl Iterator for Packets {
+    type Item = Result<Packet, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::None => None,
+            Self::V3Binary(packets) => packets.next(),
+            Self::V3Text(packets) => packets.next(),
+            Self::V4(packets) => packets.next(),
+        }
+    }
+}
