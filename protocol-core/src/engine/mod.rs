@@ -2,6 +2,7 @@
 //! other without losing or reordering a message.
 
 pub mod packet;
+pub mod payload;
 
 /// The protocol revision of a session, chosen by the client's `EIO` query parameter and fixed for its life
 /// (REFERENCE 1.3). A value rather than a feature: one server talks to clients of both revisions.
