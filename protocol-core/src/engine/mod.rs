@@ -4,6 +4,7 @@
 pub mod packet;
 pub mod payload;
 pub mod payload_v3;
+pub mod webtransport;
 
 /// The protocol revision of a session, chosen by the client's `EIO` query parameter and fixed for its life
 /// (REFERENCE 1.3). A value rather than a feature: one server talks to clients of both revisions.
