@@ -1,6 +1,7 @@
 //! Engine.IO: a session that survives on long-polling HTTP requests or on a WebSocket, and moves from one to the
 //! other without losing or reordering a message.
 
+pub mod handshake;
 pub mod packet;
 pub mod payload;
 pub mod payload_v3;
