@@ -53,7 +53,7 @@ impl Handshake {
             if i > 0 {
                 json.push(',');
             }
-            push_json(transport.name(), &mut json);
+            json.extend(["\"", transport.name(), "\""]);
         }
         // Writing to a string cannot fail.
         let _ = write!(

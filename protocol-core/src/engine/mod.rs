@@ -2,6 +2,7 @@
 //! other without losing or reordering a message.
 
 pub mod handshake;
+pub mod http;
 pub mod packet;
 pub mod payload;
 pub mod payload_v3;
