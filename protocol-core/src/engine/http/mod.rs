@@ -11,7 +11,9 @@
 //! 2. With a session id: look it up and call [`ExistingRequest::check`].
 //! 3. Without: ask the application (`allowRequest`), then call [`HandshakeRequest::check_revision`]. That order is part
 //!    of the protocol (REFERENCE 1.6).
+//! 4. For a WebSocket: [`check_websocket`], and only then the 101.
 
+mod cookie;
 mod cors;
 mod jsonp;
 mod query;
@@ -22,6 +24,7 @@ mod route;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub use cookie::{Cookie, CookieError, Priority, SameSite};
 pub use cors::{Cors, Origin};
 pub use jsonp::Jsonp;
 pub use query::{Pairs, Query};
@@ -114,6 +117,7 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(<[u8]>::trim_ascii)
 }
 
+/// Whether these bytes are a token of HTTP (RFC 9110, 5.6.2).
 fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
