@@ -13,6 +13,7 @@
 //!    of the protocol (REFERENCE 1.6).
 //! 4. For a WebSocket: [`check_websocket`], and only then the 101.
 
+mod compression;
 mod cookie;
 mod cors;
 mod jsonp;
@@ -24,6 +25,7 @@ mod route;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub use compression::{ContentEncoding, DEFAULT_COMPRESSION_THRESHOLD, content_encoding, negotiate};
 pub use cookie::{Cookie, CookieError, Priority, SameSite};
 pub use cors::{Cors, Origin};
 pub use jsonp::Jsonp;
