@@ -21,6 +21,7 @@ mod query;
 mod refusal;
 mod response;
 mod route;
+mod websocket;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -33,6 +34,7 @@ pub use query::{Pairs, Query};
 pub use refusal::{BadRequest, Refusal};
 pub use response::{Header, InvalidHeaderValue, Response, is_header_value, post_form, xss_protection};
 pub use route::{ExistingRequest, HandshakeRequest, Kind, Route, RouteConfig, TrailingSlash, route};
+pub use websocket::{WebsocketRequest, check_websocket};
 
 /// The header fields of a request. Names are compared without regard to case.
 pub trait Headers {
