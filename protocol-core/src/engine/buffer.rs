@@ -1,0 +1,105 @@
+//! The outgoing queue of a session: frames waiting for the transport, bounded in frames and in bytes.
+
+use alloc::collections::VecDeque;
+
+use super::packet::Frame;
+
+/// Bounds of a session's outgoing queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferLimits {
+    /// Most frames waiting. Default: 16,384.
+    pub max_frames: usize,
+    /// Most bytes waiting, unless it is a single message: one that is larger still goes when nothing else waits.
+    /// Default: 16 MiB, some seconds of a slow mobile link.
+    pub max_bytes: usize,
+}
+
+impl Default for BufferLimits {
+    fn default() -> Self {
+        Self { max_frames: 16_384, max_bytes: 16 << 20 }
+    }
+}
+
+/// Frames waiting for the transport.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// Whether `frames` more frames of `bytes` bytes in all fit.
+    pub(crate) fn has_room(&self, frames: usize, bytes: usize, limits: &BufferLimits) -> bool {
+        self.frames.is_empty()
+            || (self.frames.len() + frames <= limits.max_frames && self.bytes + bytes <= limits.max_bytes)
+    }
+
+    pub(crate) fn push(&mut self, frame: Frame) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
+        self.bytes -= frame.len();
+        // A burst must not leave its high-water mark behind on an idle connection.
+        if self.frames.is_empty() && self.frames.capacity() > IDLE_CAPACITY {
+            self.frames = VecDeque::new();
+        }
+        Some(frame)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Slots an idle connection may keep: as many as a busy one fills between two writes.
+const IDLE_CAPACITY: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Str;
+
+    fn frame(text: &'static str) -> Frame {
+        Frame::Text(Str::from_static(text))
+    }
+
+    #[test]
+    fn the_limits_are_inclusive_and_an_empty_buffer_takes_one_message_of_any_size() {
+        let limits = BufferLimits { max_frames: 2, max_bytes: 8 };
+        let mut buffer = Buffer::default();
+        assert!(buffer.has_room(3, 100, &limits));
+        buffer.push(frame("4abc"));
+        assert!(buffer.has_room(1, 4, &limits));
+        assert!(!buffer.has_room(1, 5, &limits));
+        assert!(!buffer.has_room(2, 2, &limits));
+        assert_eq!(buffer.bytes(), 4);
+        assert_eq!(buffer.pop(), Some(frame("4abc")));
+        assert_eq!(buffer.pop(), None);
+        assert_eq!(buffer.bytes(), 0);
+    }
+
+    #[test]
+    fn a_burst_does_not_leave_its_capacity_behind() {
+        let mut buffer = Buffer::default();
+        for _ in 0..1000 {
+            buffer.push(frame("4"));
+        }
+        while buffer.pop().is_some() {}
+        assert_eq!(buffer.frames.capacity(), 0);
+    }
+}

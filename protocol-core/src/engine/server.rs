@@ -1,0 +1,732 @@
+//! The server's side of one Engine.IO session: long-polling, the probe, the upgrade and the WebSocket in one state
+//! machine (REFERENCE 1.13–1.16).
+//!
+//! It knows nothing of sockets, HTTP parsing or clocks. Requests and WebSockets are [`Lane`]s: numbers which the
+//! driver chose and on which the session answers. Nor does it know what the messages mean.
+//!
+//! ```text
+//!   handshake GET                                    handshake websocket
+//!        │                                                   │
+//!        ▼                                                   │
+//!  ┌─ Polling ────────────────────────────┐                  ▼
+//!  │  parked?   the pending GET           │   `5`    ┌─ Websocket ──────┐
+//!  │  posting?  the POST in progress      ├─────────►│  unflushed bytes │
+//!  │  probe?    a websocket being tested  │          └────────┬─────────┘
+//!  └───────────────────┬──────────────────┘                   │
+//!        │ close()     │ failure, timeout, packet `1`         │ close() and drained, failure, timeout
+//!        ▼             ▼                                      ▼
+//!   deferred until ─► Closed ◄────────────────────────────────┘
+//!   the next GET
+//! ```
+//!
+//! A probe is part of `Polling`: whatever happens to it, the session lives on (REFERENCE 9.9). Frames wait in one
+//! buffer and are pulled from it when the transport can take them, so messages keep their order across the upgrade.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::buffer::{Buffer, BufferLimits};
+use super::close::{CloseReason, TransportFault};
+use super::format::Format;
+use super::handshake::Handshake;
+use super::http::{Refusal, Response};
+use super::packet::{Frame, Message, Packet, Purpose};
+use super::timers::{Name, Timers};
+use super::{Revision, Transport};
+use crate::{Instant, Lane, Sid};
+
+/// What holds for every session of a server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Time between two heartbeats. Default: 25 s.
+    pub ping_interval: Duration,
+    /// Time the client has to answer one. Default: 20 s.
+    pub ping_timeout: Duration,
+    /// Time from opening a websocket to committing to it. Default: 10 s.
+    pub upgrade_timeout: Duration,
+    /// Most bytes of one POST body or one websocket message. Default: 1,000,000. The driver counts, since it holds
+    /// the bytes before the session does; the handshake announces it.
+    pub max_payload_bytes: usize,
+    /// Most packets in one POST body. Default: 16,384, as many as the WebSocket layer allows fragments of a message.
+    pub max_payload_packets: usize,
+    /// Bounds of the outgoing queue.
+    pub buffer: BufferLimits,
+    /// A message sent right after the handshake, in the same poll response. Default: none.
+    pub initial_message: Option<Message>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            max_payload_bytes: 1_000_000,
+            max_payload_packets: 16_384,
+            buffer: BufferLimits::default(),
+            initial_message: None,
+        }
+    }
+}
+
+/// The terms on which a session opens: the answer to a handshake request.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Its secret id.
+    pub sid: Sid,
+    /// How packets are written for this client.
+    pub format: Format,
+    /// The transports the client is invited to upgrade to.
+    pub upgrades: Vec<Transport>,
+}
+
+/// What the driver tells a session.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A GET arrived.
+    Poll(Lane),
+    /// The head of a POST arrived; its body follows, unless the answer comes first.
+    Post(Lane, Content),
+    /// The whole body of a POST.
+    PostBody(Lane, Bytes),
+    /// The body of a POST is over [`Config::max_payload_bytes`].
+    PostTooLarge(Lane),
+    /// A websocket with this session's id was opened.
+    WsOpen(Lane),
+    /// A message arrived on a websocket.
+    WsFrame(Lane, Frame),
+    /// A websocket broke its rules or its connection.
+    WsFault(Lane, TransportFault),
+    /// Everything handed out for this websocket has been written.
+    Flushed(Lane),
+    /// The connection behind a lane ended in an orderly way; nothing can be answered on it.
+    LaneGone(Lane),
+}
+
+/// The media type of a POST body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Anything but the other one.
+    Text,
+    /// `application/octet-stream`: a binary payload, in revision 3 only.
+    Binary,
+}
+
+/// What a session tells the driver.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Answer an HTTP request. The lane is done.
+    Respond(Lane, Response),
+    /// Break the connection of an HTTP request without an answer. The lane is done.
+    Abort(Lane),
+    /// Send a message on a websocket. When all of them are written, say [`Input::Flushed`].
+    WsSend(Lane, Frame),
+    /// Send a close frame without a status, then close the connection. The lane is done.
+    WsClose(Lane),
+    /// Something for the layer above.
+    Event(Event),
+}
+
+/// What a session tells the layer above.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The session moved to this transport.
+    Upgraded(Transport),
+    /// A message arrived.
+    Message(Message),
+    /// There is room again after [`SendError::Full`].
+    Drained,
+    /// The session is over. Always the last output.
+    Closed(CloseReason),
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The session is closing or closed.
+    #[error("the session is closed")]
+    Closed,
+    /// The outgoing queue is at its limit ([`Config::buffer`]). [`Event::Drained`] follows when there is room again.
+    #[error("the outgoing queue is full")]
+    Full,
+}
+
+/// One session, from its handshake to its close.
+#[derive(Debug)]
+pub struct Session {
+    config: Arc<Config>,
+    sid: Sid,
+    format: Format,
+    link: Link,
+    closing: Option<Closing>,
+    buffer: Buffer,
+    /// A message was refused with [`SendError::Full`] and nobody has heard that there is room again.
+    starved: bool,
+    /// While a pong is awaited, the first packet of another kind extends the wait, once (REFERENCE 1.13).
+    extension_left: bool,
+    timers: Timers<Timer, 5>,
+    outputs: VecDeque<Output>,
+}
+
+/// Where the packets of a session travel; see the picture at the top of this file.
+#[derive(Debug)]
+enum Link {
+    Polling { parked: Option<Lane>, posting: Option<Posting>, probe: Option<Lane> },
+    Websocket { lane: Lane, unflushed: usize, posting: Option<Posting> },
+    Closed,
+}
+
+/// A POST whose body has not arrived.
+#[derive(Clone, Copy, Debug)]
+struct Posting {
+    lane: Lane,
+    content: Content,
+}
+
+/// An orderly close that has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// For the buffer to be handed over.
+    Draining,
+    /// For a GET to answer: the buffer is empty, but nobody is listening.
+    Deferred,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    /// Send a ping (revision 4).
+    Ping,
+    /// No pong came (revision 4); no ping came (revision 3).
+    Silence,
+    /// The probed websocket was not committed to.
+    Upgrade,
+    /// Free the pending GET so that the client can leave polling.
+    Noop,
+    /// The client did not fetch the rest of a closing session.
+    Close,
+}
+
+impl Name for Timer {
+    const ALL: &'static [Self] = &[Self::Ping, Self::Silence, Self::Upgrade, Self::Noop, Self::Close];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Session {
+    /// Opens a session by a GET, which is answered with the handshake (and [`Config::initial_message`]) at once.
+    pub fn polling(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
+        let link = Link::Polling { parked: None, posting: None, probe: None };
+        let mut session = Self::new(config, &opening, link, now);
+        let mut frames = Vec::with_capacity(2);
+        frames.push(session.open_packet(&opening));
+        frames.extend(session.initial_frame());
+        session.respond(lane, &frames);
+        session
+    }
+
+    /// Opens a session on a websocket, which receives the handshake as its first message.
+    pub fn websocket(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
+        let link = Link::Websocket { lane, unflushed: 0, posting: None };
+        let mut session = Self::new(config, &opening, link, now);
+        session.buffer.push(session.open_packet(&opening));
+        if let Some(frame) = session.initial_frame() {
+            session.buffer.push(frame);
+        }
+        session
+    }
+
+    fn new(config: Arc<Config>, opening: &Opening, link: Link, now: Instant) -> Self {
+        let mut session = Self {
+            config,
+            sid: opening.sid.clone(),
+            format: opening.format,
+            link,
+            closing: None,
+            buffer: Buffer::default(),
+            starved: false,
+            extension_left: false,
+            timers: Timers::new(),
+            outputs: VecDeque::new(),
+        };
+        session.restart_heartbeat(now);
+        session
+    }
+
+    fn open_packet(&self, opening: &Opening) -> Frame {
+        let handshake = Handshake {
+            sid: self.sid.clone(),
+            upgrades: opening.upgrades.clone(),
+            ping_interval: self.config.ping_interval,
+            ping_timeout: self.config.ping_timeout,
+            max_payload: self.config.max_payload_bytes as u64,
+        };
+        Packet::Open(handshake.to_json()).encode()
+    }
+
+    fn initial_frame(&self) -> Option<Frame> {
+        Some(Packet::Message(self.config.initial_message.clone()?).encode())
+    }
+
+    /// Its secret id.
+    pub fn sid(&self) -> &Sid {
+        &self.sid
+    }
+
+    /// Its protocol revision.
+    pub fn revision(&self) -> Revision {
+        self.format.revision
+    }
+
+    /// The transport its packets travel on now, or `None` once it is closed.
+    pub fn transport(&self) -> Option<Transport> {
+        match self.link {
+            Link::Polling { .. } => Some(Transport::Polling),
+            Link::Websocket { .. } => Some(Transport::Websocket),
+            Link::Closed => None,
+        }
+    }
+
+    /// Whether messages are still taken and delivered.
+    pub fn is_open(&self) -> bool {
+        self.closing.is_none() && !matches!(self.link, Link::Closed)
+    }
+
+    /// Whether a message sent now would leave at once: what a volatile message asks (REFERENCE 4.4).
+    pub fn is_writable(&self) -> bool {
+        self.is_open()
+            && self.buffer.is_empty()
+            && match self.link {
+                Link::Polling { parked, .. } => parked.is_some(),
+                Link::Websocket { unflushed, .. } => unflushed == 0,
+                Link::Closed => false,
+            }
+    }
+
+    /// Bytes waiting in the outgoing queue.
+    pub fn buffered_bytes(&self) -> usize {
+        self.buffer.bytes()
+    }
+
+    /// Queues the frames of one message, all or none.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] on a session that is closing or closed, [`SendError::Full`] when the outgoing queue is
+    /// at its limit.
+    pub fn send(&mut self, frames: impl Iterator<Item = Frame> + Clone) -> Result<(), SendError> {
+        if !self.is_open() {
+            return Err(SendError::Closed);
+        }
+        let (count, bytes) = frames.clone().fold((0, 0), |(n, bytes), frame| (n + 1, bytes + frame.len()));
+        if !self.buffer.has_room(count, bytes, &self.config.buffer) {
+            self.starved = true;
+            return Err(SendError::Full);
+        }
+        frames.for_each(|frame| self.buffer.push(frame));
+        Ok(())
+    }
+
+    /// Closes the session once everything queued has been handed over (REFERENCE 1.15). A polling client learns of
+    /// it from the answer to its pending GET, or to its next one within 30 s. Does nothing on a closed session.
+    pub fn close(&mut self, now: Instant) {
+        if !self.is_open() {
+            return;
+        }
+        if let Some(output) = self.transmit() {
+            self.outputs.push_back(output);
+        }
+        if matches!(self.link, Link::Polling { parked: Some(_), .. }) {
+            return self.end(CloseReason::ForcedClose, Packet::Close);
+        }
+        let deferred = self.buffer.is_empty() && matches!(self.link, Link::Polling { .. });
+        self.closing = Some(if deferred { Closing::Deferred } else { Closing::Draining });
+        self.timers.set(Timer::Close, now + CLOSE_TIMEOUT);
+    }
+
+    /// Closes the session at once, whatever is queued: for a server that shuts down, or a client that misbehaves.
+    pub fn abort(&mut self, reason: CloseReason) {
+        if !matches!(self.link, Link::Closed) {
+            self.end(reason, Packet::Close);
+        }
+    }
+
+    /// Takes what happened below. Whatever a peer does wrong becomes outputs and, at the worst, one
+    /// [`Event::Closed`].
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Poll(lane) => self.handle_poll(lane),
+            Input::Post(lane, content) => self.handle_post(lane, content),
+            Input::PostBody(lane, body) => self.handle_post_body(lane, &body, now),
+            Input::PostTooLarge(lane) => {
+                if self.take_posting(lane).is_some() {
+                    self.outputs.push_back(Output::Respond(lane, Response::payload_too_large()));
+                }
+            }
+            Input::WsOpen(lane) => self.handle_ws_open(lane, now),
+            Input::WsFrame(lane, frame) => self.handle_ws_frame(lane, frame, now),
+            Input::WsFault(lane, fault) => self.handle_ws_end(lane, CloseReason::TransportError(fault)),
+            Input::Flushed(lane) => {
+                if let Link::Websocket { lane: current, unflushed, .. } = &mut self.link
+                    && *current == lane
+                {
+                    *unflushed = 0;
+                }
+            }
+            Input::LaneGone(lane) => self.handle_lane_gone(lane),
+        }
+    }
+
+    /// Does whatever is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.take_due(now) {
+            match timer {
+                Timer::Ping => {
+                    self.buffer.push(Packet::Ping(Purpose::Heartbeat).encode());
+                    self.extension_left = true;
+                    self.timers.set(Timer::Silence, now + self.config.ping_timeout);
+                }
+                Timer::Silence => self.end(CloseReason::PingTimeout, Packet::Close),
+                Timer::Upgrade => self.drop_probe(),
+                Timer::Noop => self.free_pending_poll(now),
+                Timer::Close => self.end(CloseReason::ForcedClose, Packet::Close),
+            }
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next, or `None` for never.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next thing to do. Call until `None` after every other call that takes `&mut self`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.poll_queued() {
+            return Some(output);
+        }
+        if let Some(output) = self.transmit() {
+            self.announce_room();
+            return Some(output);
+        }
+        if self.closing == Some(Closing::Draining)
+            && self.buffer.is_empty()
+            && matches!(self.link, Link::Websocket { .. })
+        {
+            self.end(CloseReason::ForcedClose, Packet::Close);
+        }
+        self.poll_queued()
+    }
+
+    /// What the machine itself has to say, without the frames that wait for the transport. A parent drains this
+    /// inside its own `handle*`, because an event here may become more frames.
+    pub(crate) fn poll_queued(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn handle_poll(&mut self, lane: Lane) {
+        let overlap = match &mut self.link {
+            Link::Polling { .. } if self.closing == Some(Closing::Deferred) => {
+                self.respond(lane, &[Packet::Noop.encode(), Packet::Close.encode()]);
+                return self.end(CloseReason::ForcedClose, Packet::Close);
+            }
+            Link::Polling { parked: Some(_), .. } => true,
+            Link::Polling { parked, .. } => {
+                *parked = Some(lane);
+                false
+            }
+            Link::Websocket { .. } | Link::Closed => return self.refuse(lane),
+        };
+        if overlap {
+            self.outputs.push_back(Output::Respond(lane, Response::bad_request()));
+            self.end(CloseReason::TransportError(TransportFault::PollOverlap), Packet::Close);
+        }
+    }
+
+    fn handle_post(&mut self, lane: Lane, content: Content) {
+        let Link::Polling { posting, .. } = &mut self.link else {
+            return self.refuse(lane);
+        };
+        let fault = if posting.is_some() {
+            TransportFault::PostOverlap
+        } else if content == Content::Binary && self.format.revision == Revision::V4 {
+            TransportFault::Content
+        } else {
+            *posting = Some(Posting { lane, content });
+            return;
+        };
+        self.outputs.push_back(Output::Respond(lane, Response::bad_request()));
+        self.end(CloseReason::TransportError(fault), Packet::Close);
+    }
+
+    fn handle_post_body(&mut self, lane: Lane, body: &Bytes, now: Instant) {
+        let Some(posting) = self.take_posting(lane) else { return };
+        let mut packets =
+            self.format.decode_payload(body, posting.content == Content::Binary, self.config.max_payload_packets);
+        let end = packets.try_for_each(|packet| match packet {
+            Ok(packet) => self.handle_packet(packet, Transport::Polling, now),
+            Err(_) => Err(CloseReason::ParseError),
+        });
+        // The answer says only that the body was read (REFERENCE 9.4), and it comes before the news of the close.
+        self.outputs.push_back(Output::Respond(lane, self.format.post_response()));
+        match end {
+            Ok(()) => {}
+            Err(reason @ CloseReason::TransportClose) => self.end(reason, Packet::Noop),
+            Err(reason) => self.end(reason, Packet::Close),
+        }
+    }
+
+    fn handle_ws_open(&mut self, lane: Lane, now: Instant) {
+        match &mut self.link {
+            Link::Polling { probe: probe @ None, .. } => {
+                *probe = Some(lane);
+                self.timers.set(Timer::Upgrade, now + self.config.upgrade_timeout);
+            }
+            // A second websocket, while one is probed or after the upgrade, never harms the session.
+            _ => self.outputs.push_back(Output::WsClose(lane)),
+        }
+    }
+
+    fn handle_ws_frame(&mut self, lane: Lane, frame: Frame, now: Instant) {
+        let packet = self.format.decode_ws(frame);
+        match self.link {
+            Link::Polling { probe: Some(probe), .. } if probe == lane => match packet {
+                Ok(Packet::Ping(Purpose::Probe)) => {
+                    let answer = Packet::Pong(Purpose::Probe).encode();
+                    self.outputs.push_back(Output::WsSend(lane, answer));
+                    if !self.timers.is_set(Timer::Noop) {
+                        self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
+                    }
+                }
+                Ok(Packet::Upgrade) => self.complete_upgrade(lane, now),
+                _ => self.drop_probe(),
+            },
+            Link::Websocket { lane: current, .. } if current == lane => {
+                let end = match packet {
+                    Ok(packet) => self.handle_packet(packet, Transport::Websocket, now),
+                    Err(_) => Err(CloseReason::ParseError),
+                };
+                if let Err(reason) = end {
+                    self.end(reason, Packet::Close);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_lane_gone(&mut self, lane: Lane) {
+        let fault = match &mut self.link {
+            Link::Polling { parked: Some(parked), .. } if *parked == lane => TransportFault::PollClosed,
+            Link::Polling { posting: Some(posting), .. } if posting.lane == lane => TransportFault::PostClosed,
+            Link::Websocket { posting: posting @ Some(_), .. } if posting.is_some_and(|p| p.lane == lane) => {
+                *posting = None;
+                return;
+            }
+            _ => return self.handle_ws_end(lane, CloseReason::TransportClose),
+        };
+        self.forget_lane(lane);
+        self.end(CloseReason::TransportError(fault), Packet::Close);
+    }
+
+    /// A websocket is no more: the end of the session if it was the session's, of the attempt if it was probed.
+    fn handle_ws_end(&mut self, lane: Lane, reason: CloseReason) {
+        match self.link {
+            Link::Polling { probe: Some(probe), .. } if probe == lane => self.drop_probe(),
+            Link::Websocket { lane: current, .. } if current == lane => self.end(reason, Packet::Close),
+            _ => {}
+        }
+    }
+
+    /// A packet from the current transport.
+    fn handle_packet(&mut self, packet: Packet, from: Transport, now: Instant) -> Result<(), CloseReason> {
+        let reversed = CloseReason::TransportError(TransportFault::HeartbeatDirection);
+        match (packet, self.format.revision) {
+            (Packet::Ping(_), Revision::V3) => {
+                self.buffer.push(Packet::Pong(Purpose::Heartbeat).encode());
+                self.restart_heartbeat(now);
+            }
+            (Packet::Pong(_), Revision::V4) => {
+                self.timers.clear(Timer::Silence);
+                self.restart_heartbeat(now);
+                return Ok(());
+            }
+            (Packet::Ping(_), Revision::V4) | (Packet::Pong(_), Revision::V3) => return Err(reversed),
+            (Packet::Message(message), _) => {
+                if self.is_open() {
+                    self.outputs.push_back(Output::Event(Event::Message(message)));
+                }
+            }
+            (Packet::Close, _) if from == Transport::Polling => return Err(CloseReason::TransportClose),
+            (Packet::Open(_) | Packet::Close | Packet::Upgrade | Packet::Noop, _) => {}
+        }
+        if self.extension_left && self.timers.is_set(Timer::Silence) && self.format.revision == Revision::V4 {
+            self.extension_left = false;
+            self.timers.set(Timer::Silence, now + self.config.ping_timeout);
+        }
+        Ok(())
+    }
+
+    fn restart_heartbeat(&mut self, now: Instant) {
+        match self.format.revision {
+            Revision::V3 => {
+                self.timers.set(Timer::Silence, now + self.config.ping_interval + self.config.ping_timeout);
+            }
+            Revision::V4 => self.timers.set(Timer::Ping, now + self.config.ping_interval),
+        }
+    }
+
+    fn complete_upgrade(&mut self, lane: Lane, now: Instant) {
+        let link = Link::Websocket { lane, unflushed: 0, posting: None };
+        if let Link::Polling { parked, posting, .. } = core::mem::replace(&mut self.link, link) {
+            if let Some(parked) = parked {
+                self.respond(parked, &[Packet::Close.encode()]);
+            }
+            // A POST on its way keeps its right to be read: its client was promised that nothing is lost.
+            if let Link::Websocket { posting: kept, .. } = &mut self.link {
+                *kept = posting;
+            }
+        }
+        self.timers.clear(Timer::Upgrade);
+        self.timers.clear(Timer::Noop);
+        // A heartbeat on its way may have died with the polling transport. The reference forgets its deadline here,
+        // and with it a client that is gone; a full new wait is as lenient and ends.
+        if self.timers.is_set(Timer::Silence) {
+            self.restart_heartbeat_wait(now);
+        }
+        if self.closing.is_some() {
+            self.closing = Some(Closing::Draining);
+        }
+        self.outputs.push_back(Output::Event(Event::Upgraded(Transport::Websocket)));
+    }
+
+    fn restart_heartbeat_wait(&mut self, now: Instant) {
+        match self.format.revision {
+            Revision::V3 => self.restart_heartbeat(now),
+            Revision::V4 => self.timers.set(Timer::Silence, now + self.config.ping_timeout),
+        }
+    }
+
+    fn drop_probe(&mut self) {
+        if let Link::Polling { probe, .. } = &mut self.link
+            && let Some(lane) = probe.take()
+        {
+            self.outputs.push_back(Output::WsClose(lane));
+        }
+        self.timers.clear(Timer::Upgrade);
+        self.timers.clear(Timer::Noop);
+    }
+
+    /// Answers the pending GET with a noop, past the buffer, so that the client can stop polling; again and again,
+    /// because a client may open one more GET before it hears of the probe's success.
+    fn free_pending_poll(&mut self, now: Instant) {
+        if self.buffer.is_empty()
+            && let Link::Polling { parked, .. } = &mut self.link
+            && let Some(lane) = parked.take()
+        {
+            self.respond(lane, &[Packet::Noop.encode()]);
+        }
+        self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
+    }
+
+    /// The next frames for a transport that can take them.
+    fn transmit(&mut self) -> Option<Output> {
+        if self.buffer.is_empty() {
+            return None;
+        }
+        match &mut self.link {
+            Link::Polling { parked, .. } => {
+                let lane = parked.take()?;
+                let response = self.format.poll_response(self.buffer.iter());
+                self.buffer.clear();
+                if self.closing.is_some() {
+                    self.closing = Some(Closing::Deferred);
+                }
+                Some(Output::Respond(lane, response))
+            }
+            Link::Websocket { lane, unflushed, .. } if *unflushed < MAX_UNFLUSHED_BYTES => {
+                let frame = self.buffer.pop()?;
+                *unflushed += frame.len() + FRAME_OVERHEAD;
+                Some(Output::WsSend(*lane, self.format.encode_ws(frame)))
+            }
+            Link::Websocket { .. } | Link::Closed => None,
+        }
+    }
+
+    fn announce_room(&mut self) {
+        if self.starved && self.buffer.bytes() <= self.config.buffer.max_bytes / 2 {
+            self.starved = false;
+            self.outputs.push_back(Output::Event(Event::Drained));
+        }
+    }
+
+    /// Ends the session: every lane gets its farewell, every timer and frame is dropped, and nothing follows
+    /// [`Event::Closed`].
+    fn end(&mut self, reason: CloseReason, farewell: Packet) {
+        match core::mem::replace(&mut self.link, Link::Closed) {
+            Link::Polling { parked, posting, probe } => {
+                if let Some(lane) = parked {
+                    self.respond(lane, &[farewell.encode()]);
+                }
+                self.outputs.extend(posting.map(|posting| Output::Abort(posting.lane)));
+                self.outputs.extend(probe.map(Output::WsClose));
+            }
+            Link::Websocket { lane, posting, .. } => {
+                self.outputs.extend(posting.map(|posting| Output::Abort(posting.lane)));
+                self.outputs.push_back(Output::WsClose(lane));
+            }
+            Link::Closed => return,
+        }
+        self.buffer.clear();
+        self.timers.clear_all();
+        self.outputs.push_back(Output::Event(Event::Closed(reason)));
+    }
+
+    fn respond(&mut self, lane: Lane, frames: &[Frame]) {
+        let response = self.format.poll_response(frames.iter());
+        self.outputs.push_back(Output::Respond(lane, response));
+    }
+
+    /// Refuses a polling request on a session that no longer polls, or no longer lives.
+    fn refuse(&mut self, lane: Lane) {
+        let refusal = match self.transport() {
+            Some(transport) => Refusal::transport_mismatch(Transport::Polling, transport),
+            None => Refusal::unknown_sid(self.sid.as_str()),
+        };
+        self.outputs.push_back(Output::Respond(lane, Response::refused(&refusal)));
+    }
+
+    fn take_posting(&mut self, lane: Lane) -> Option<Posting> {
+        match &mut self.link {
+            Link::Polling { posting, .. } | Link::Websocket { posting, .. } => {
+                posting.take_if(|posting| posting.lane == lane)
+            }
+            Link::Closed => None,
+        }
+    }
+
+    fn forget_lane(&mut self, lane: Lane) {
+        if let Link::Polling { parked, posting, .. } = &mut self.link {
+            parked.take_if(|parked| *parked == lane);
+            posting.take_if(|posting| posting.lane == lane);
+        }
+    }
+}
+
+/// How long a client may take to fetch the end of a session that was closed (REFERENCE 1.15).
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a pending GET is freed while a websocket is probed (REFERENCE 1.14).
+const NOOP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Bytes handed out for a websocket and not yet written, past which frames stay in the buffer, where they are
+/// counted: about what a kernel's socket buffer takes.
+const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
+
+/// What a frame costs beside its payload, so that a flood of empty frames is bounded as well.
+const FRAME_OVERHEAD: usize = 10;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+//! One accepted client: an Engine.IO session and the Socket.IO connection it carries.
+//!
+//! This is the whole protocol as the driver sees it: bytes and time in, bytes and events out. It knows nothing of
+//! rooms, handlers or other clients. Events of the session never reach the driver raw: messages become events of
+//! sockets, and the end of the session ends every socket first.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+
+use serde::Serialize;
+
+use crate::engine::close::{CloseReason, TransportFault};
+use crate::engine::packet::Frame;
+use crate::engine::server::{self as engine, Opening, Session};
+use crate::engine::{Revision, Transport, http};
+use crate::socket::encode::Encoded;
+use crate::socket::reason::DisconnectReason;
+use crate::socket::server::{self as socket, CommandError, Connection, ProtocolError, RefuseError, Slot};
+use crate::time::earliest;
+use crate::{AckId, Instant, Lane, Sid};
+
+/// What holds for every client of a server.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Engine.IO: heartbeats, sizes, the outgoing queue.
+    pub engine: Arc<engine::Config>,
+    /// Socket.IO: namespaces, packets, acknowledgements.
+    pub socket: socket::Config,
+}
+
+/// What a peer tells the driver. `W` is a waiter given to [`Peer::send_with_ack`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output<W> {
+    /// Answer an HTTP request. The lane is done.
+    Respond(Lane, http::Response),
+    /// Break the connection of an HTTP request without an answer. The lane is done.
+    Abort(Lane),
+    /// Send a message on a websocket. When all of them are written, say [`Input::Flushed`](engine::Input::Flushed).
+    WsSend(Lane, Frame),
+    /// Send a close frame without a status, then close the connection. The lane is done.
+    WsClose(Lane),
+    /// Something for the application.
+    Event(Event<W>),
+}
+
+/// What a peer tells the application.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event<W> {
+    /// The session moved to this transport.
+    Upgraded(Transport),
+    /// Something about one of its sockets.
+    Socket(socket::Event<W>),
+    /// There is room again in the outgoing queue after [`SendError::Full`].
+    Drained,
+    /// The client is gone. Always the last output.
+    Closed(CloseReason),
+}
+
+/// What happens to a message that cannot leave at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// It waits.
+    #[default]
+    Reliable,
+    /// It is dropped, silently: only the newest of its kind matters to the application.
+    Volatile,
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The socket has left its namespace.
+    #[error("socket has been disconnected")]
+    Disconnected,
+    /// The outgoing queue is at its limit.
+    #[error("the outgoing queue is full")]
+    Full,
+    /// Too many acknowledgements are waited for.
+    #[error("too many pending acknowledgements")]
+    TooManyAcks,
+}
+
+/// One accepted client.
+#[derive(Debug)]
+pub struct Peer<W> {
+    config: Arc<Config>,
+    session: Session,
+    connection: Connection<W>,
+    outputs: VecDeque<Output<W>>,
+}
+
+impl<W> Peer<W> {
+    /// A client that opened its session by a GET, which is answered at once.
+    pub fn polling(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
+        let session = Session::polling(config.engine.clone(), opening, lane, now);
+        Self::new(config, session, now)
+    }
+
+    /// A client that opened its session on a websocket.
+    pub fn websocket(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
+        let session = Session::websocket(config.engine.clone(), opening, lane, now);
+        Self::new(config, session, now)
+    }
+
+    fn new(config: Arc<Config>, session: Session, now: Instant) -> Self {
+        let connection = Connection::new(&config.socket, session.revision(), now);
+        let mut peer = Self { config, session, connection, outputs: VecDeque::new() };
+        peer.drain(now);
+        peer
+    }
+
+    /// The secret id of its session.
+    pub fn sid(&self) -> &Sid {
+        self.session.sid()
+    }
+
+    /// The protocol revision of its session.
+    pub fn revision(&self) -> Revision {
+        self.session.revision()
+    }
+
+    /// The transport its packets travel on now, or `None` once it is closed.
+    pub fn transport(&self) -> Option<Transport> {
+        self.session.transport()
+    }
+
+    /// Takes what happened below.
+    pub fn handle(&mut self, input: engine::Input, now: Instant) {
+        self.session.handle(input, now);
+        self.drain(now);
+    }
+
+    /// Does whatever is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.session.handle_timeout(now);
+        if let Err(error) = self.connection.handle_timeout(now) {
+            self.violation(error, now);
+        }
+        self.drain(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next, or `None` for never.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.session.poll_timeout(), self.connection.poll_timeout())
+    }
+
+    /// The next thing to do. Call until `None` after every other call that takes `&mut self`.
+    pub fn poll_output(&mut self) -> Option<Output<W>> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        let output = self.session.poll_output()?;
+        self.take(output);
+        self.outputs.pop_front()
+    }
+
+    /// Lets the client join: see [`Connection::accept`].
+    ///
+    /// # Errors
+    /// [`CommandError::Disconnected`] when the client gave up meanwhile.
+    pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
+        let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
+        self.session.send(encoded.frames()).map_err(|_| CommandError::Disconnected)
+    }
+
+    /// Turns the client away: see [`Connection::refuse`].
+    ///
+    /// # Errors
+    /// [`RefuseError`].
+    pub fn refuse<T: Serialize>(
+        &mut self,
+        slot: Slot,
+        message: &str,
+        data: Option<&T>,
+    ) -> Result<(), RefuseError> {
+        let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
+        self.session.send(encoded.frames()).map_err(|_| RefuseError::Disconnected)
+    }
+
+    /// Queues an event, or an acknowledgement of one, for a socket.
+    ///
+    /// # Errors
+    /// [`SendError::Disconnected`] when the socket has left; [`SendError::Full`] when it is not volatile and does
+    /// not fit.
+    pub fn send(&mut self, slot: Slot, encoded: &Encoded, delivery: Delivery) -> Result<(), SendError> {
+        if !self.connection.is_live(slot) {
+            return Err(SendError::Disconnected);
+        }
+        if delivery == Delivery::Volatile && !self.session.is_writable() {
+            return Ok(());
+        }
+        Ok(self.session.send(encoded.frames())?)
+    }
+
+    /// Queues an event and waits for its acknowledgement `id`, which must be the one in `encoded`.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`SendError::TooManyAcks`], with the waiter handed back.
+    pub fn send_with_ack(
+        &mut self,
+        slot: Slot,
+        encoded: &Encoded,
+        id: AckId,
+        waiter: W,
+        deadline: Option<Instant>,
+    ) -> Result<(), (SendError, W)> {
+        self.connection
+            .expect_ack(slot, id, waiter, deadline, &self.config.socket)
+            .map_err(|(error, waiter)| (error.into(), waiter))?;
+        if let Err(error) = self.session.send(encoded.frames())
+            && let Some(waiter) = self.connection.forget_ack(slot, id)
+        {
+            return Err((error.into(), waiter));
+        }
+        Ok(())
+    }
+
+    /// Stops waiting for an acknowledgement.
+    pub fn forget_ack(&mut self, slot: Slot, id: AckId) -> Option<W> {
+        self.connection.forget_ack(slot, id)
+    }
+
+    /// Makes a socket leave its namespace and tells the client. Does nothing when it has left already.
+    pub fn leave(&mut self, slot: Slot, now: Instant) {
+        if let Ok(encoded) = self.connection.leave(slot, self.config.socket.codec) {
+            // A queue that is full drops the notice; the client learns of it by the next packet it sends there.
+            let _ = self.session.send(encoded.frames());
+        }
+        self.drain(now);
+    }
+
+    /// Makes every socket leave its namespace, tells the client, and closes the connection when that is sent.
+    pub fn disconnect(&mut self, now: Instant) {
+        let slots: alloc::vec::Vec<_> = self.connection.slots().collect();
+        slots.into_iter().for_each(|slot| self.leave(slot, now));
+        self.close(now);
+    }
+
+    /// Closes the connection once everything queued has been handed over. Every socket leaves now.
+    pub fn close(&mut self, now: Instant) {
+        if !self.session.is_open() {
+            return;
+        }
+        self.session.close(now);
+        // REFERENCE 4.5: the reason tells whether the client could be told at once.
+        let reason = match self.session.transport() {
+            Some(Transport::Polling) => DisconnectReason::ForcedServerClose,
+            _ => DisconnectReason::ForcedClose,
+        };
+        self.connection.close(reason);
+        self.drain(now);
+    }
+
+    /// Closes the connection at once because the whole server closes (REFERENCE 4.10).
+    pub fn shut_down(&mut self, now: Instant) {
+        self.connection.close(DisconnectReason::ServerShuttingDown);
+        self.session.abort(CloseReason::ForcedClose);
+        self.drain(now);
+    }
+
+    /// Closes the connection at once because the client reads too slowly.
+    pub fn give_up(&mut self, now: Instant) {
+        self.session.abort(CloseReason::TransportError(TransportFault::SlowConsumer));
+        self.drain(now);
+    }
+
+    /// Moves what the two machines have to say into `outputs`, in causal order.
+    fn drain(&mut self, now: Instant) {
+        self.take_events();
+        while let Some(output) = self.session.poll_queued() {
+            if let engine::Output::Event(engine::Event::Message(message)) = output {
+                if let Err(error) = self.connection.handle_message(message, &self.config.socket, now) {
+                    self.violation(error, now);
+                }
+                self.take_events();
+            } else {
+                self.take(output);
+            }
+        }
+    }
+
+    fn take(&mut self, output: engine::Output) {
+        let output = match output {
+            engine::Output::Respond(lane, response) => Output::Respond(lane, response),
+            engine::Output::Abort(lane) => Output::Abort(lane),
+            engine::Output::WsSend(lane, frame) => Output::WsSend(lane, frame),
+            engine::Output::WsClose(lane) => Output::WsClose(lane),
+            engine::Output::Event(event) => Output::Event(match event {
+                engine::Event::Upgraded(transport) => Event::Upgraded(transport),
+                // Only `drain` sees messages: none is queued by anything but `handle`.
+                engine::Event::Message(_) => return,
+                engine::Event::Drained => Event::Drained,
+                engine::Event::Closed(reason) => {
+                    self.connection.close(reason.into());
+                    self.take_events();
+                    Event::Closed(reason)
+                }
+            }),
+        };
+        self.outputs.push_back(output);
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.connection.poll_event() {
+            self.outputs.push_back(Output::Event(Event::Socket(event)));
+        }
+    }
+
+    fn violation(&mut self, error: ProtocolError, now: Instant) {
+        if !self.session.is_open() {
+            return;
+        }
+        self.take_events();
+        self.outputs.push_back(Output::Event(Event::Socket(socket::Event::Violation(error))));
+        self.close(now);
+    }
+}
+
+impl From<engine::SendError> for SendError {
+    fn from(error: engine::SendError) -> Self {
+        match error {
+            engine::SendError::Closed => Self::Disconnected,
+            engine::SendError::Full => Self::Full,
+        }
+    }
+}
+
+impl From<CommandError> for SendError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Disconnected => Self::Disconnected,
+            CommandError::TooManyAcks => Self::TooManyAcks,
+        }
+    }
+}
