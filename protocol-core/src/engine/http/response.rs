@@ -1,0 +1,236 @@
+//! Responses: a status, header fields, a body.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::Headers;
+use crate::engine::payload_v3::Form;
+
+/// A header field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The name, spelled as the reference spells it.
+    pub name: &'static str,
+    /// The value, which holds no character that could end the field ([`is_header_value`]).
+    pub value: Bytes,
+}
+
+impl Header {
+    pub(crate) fn new(name: &'static str, value: impl Into<Bytes>) -> Self {
+        Self { name, value: value.into() }
+    }
+}
+
+/// A header value with a character that no header value may have: a control character other than TAB, or nothing at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not a valid header value")]
+pub struct InvalidHeaderValue;
+
+/// Whether `value` may stand in a header field: no control character but TAB.
+pub fn is_header_value(value: &[u8]) -> bool {
+    value.iter().all(|&b| b == b'\t' || (b >= b' ' && b != 0x7F))
+}
+
+/// An HTTP response. `Content-Length` is left to the HTTP library, as only that knows whether the body is compressed on
+/// the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header fields that every response of this kind has.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// Those of this one: CORS, cookie.
+    pub extra: Vec<Header>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// The answer to a poll (REFERENCE 1.5, 2.3). Only revision 3 has the binary form.
+    pub const fn poll(form: Form, body: Bytes) -> Self {
+        let headers: &[_] = match form {
+            Form::Text => &[("Content-Type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")],
+            Form::Binary => &[("Content-Type", "application/octet-stream"), ("cache-control", "no-store")],
+        };
+        Self { status: 200, headers, extra: Vec::new(), body }
+    }
+
+    /// The answer to a POST, given once its packets are processed, whatever became of them (REFERENCE 1.5).
+    pub const fn post_ok() -> Self {
+        Self {
+            status: 200,
+            headers: &[("Content-Type", "text/html"), ("cache-control", "no-store")],
+            extra: Vec::new(),
+            body: Bytes::from_static(b"ok"),
+        }
+    }
+
+    /// 400 without a body: a second GET or POST while one is in progress, or an octet-stream POST in revision 4. The
+    /// session is closed with it.
+    pub const fn bad_request() -> Self {
+        Self::empty(400)
+    }
+
+    /// 413: the body of a POST exceeds `maxHttpBufferSize`. The session is not closed.
+    pub const fn payload_too_large() -> Self {
+        Self::empty(413)
+    }
+
+    /// 500 without a body: a method other than GET and POST for a session, which is left as it is.
+    pub const fn method_not_supported() -> Self {
+        Self::empty(500)
+    }
+
+    pub(super) const fn empty(status: u16) -> Self {
+        Self { status, headers: &[], extra: Vec::new(), body: Bytes::new() }
+    }
+
+    pub(super) fn json(status: u16, body: String) -> Self {
+        let headers = &[("Content-Type", "application/json")];
+        Self { status, headers, extra: Vec::new(), body: body.into() }
+    }
+
+    /// The short text that refuses an upgrade and ends the connection.
+    pub(super) fn html_close(status: u16, body: String) -> Self {
+        let headers = &[("Connection", "close"), ("Content-type", "text/html")];
+        Self { status, headers, extra: Vec::new(), body: body.into() }
+    }
+
+    /// This response with more header fields.
+    #[must_use]
+    pub fn with(mut self, headers: impl IntoIterator<Item = Header>) -> Self {
+        self.extra.extend(headers);
+        self
+    }
+
+    /// All header fields: name and value.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let fixed = self.headers.iter().map(|&(name, value)| (name, value.as_bytes()));
+        fixed.chain(self.extra.iter().map(|header| (header.name, &*header.value)))
+    }
+
+    /// The response as HTTP/1.1 text, with `Content-Length`, for a server without an HTTP library.
+    pub fn to_http1(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.body.len());
+        let mut push = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+        let digits = [100, 10, 1].map(|unit| (self.status / unit % 10) as u8 + b'0');
+        push(&[b"HTTP/1.1 ", &digits, b" ", reason(self.status).as_bytes(), b"\r\n"]);
+        for (name, value) in self.fields() {
+            push(&[name.as_bytes(), b": ", value, b"\r\n"]);
+        }
+        let length = alloc::format!("{}", self.body.len());
+        push(&[b"Content-Length: ", length.as_bytes(), b"\r\n\r\n", &self.body]);
+        out
+    }
+}
+
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        405 => "Method Not Allowed",
+        413 => "Payload Too Large",
+        500 => "Internal Server Error",
+        _ => "",
+    }
+}
+
+/// The form that a POST claims for its body. The comparison is exact, as in the reference: with parameters
+/// (`application/octet-stream; charset=x`), and for anything else, the body is text. The binary form is an error in
+/// revision 4 (REFERENCE 1.5).
+pub fn post_form(headers: &dyn Headers) -> Form {
+    match headers.get("content-type") {
+        Some(b"application/octet-stream") => Form::Binary,
+        _ => Form::Text,
+    }
+}
+
+/// `X-XSS-Protection: 0`, which old versions of Internet Explorer need on polling responses in order not to block them
+/// (REFERENCE 1.5).
+pub fn xss_protection(headers: &dyn Headers) -> Option<Header> {
+    let agent = headers.get("user-agent")?;
+    let is_ie = [b";MSIE".as_slice(), b"Trident/"].iter().any(|ie| memchr::memmem::find(agent, ie).is_some());
+    is_ie.then(|| Header::new("X-XSS-Protection", "0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successful_responses_have_the_headers_of_the_reference() {
+        let text = Response::poll(Form::Text, Bytes::from_static(b"6"));
+        assert_eq!((text.status, &*text.body), (200, b"6".as_slice()));
+        assert_eq!(
+            text.headers,
+            [("Content-Type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")]
+        );
+        let binary = Response::poll(Form::Binary, Bytes::new());
+        assert_eq!(
+            binary.headers,
+            [("Content-Type", "application/octet-stream"), ("cache-control", "no-store")]
+        );
+        let ok = Response::post_ok();
+        assert_eq!((ok.status, &*ok.body), (200, b"ok".as_slice()));
+        assert_eq!(ok.headers, [("Content-Type", "text/html"), ("cache-control", "no-store")]);
+    }
+
+    #[test]
+    fn failures_without_a_body_have_no_headers() {
+        for (response, status) in [
+            (Response::bad_request(), 400),
+            (Response::payload_too_large(), 413),
+            (Response::method_not_supported(), 500),
+        ] {
+            assert_eq!(response, Response { status, headers: &[], extra: Vec::new(), body: Bytes::new() });
+        }
+    }
+
+    #[test]
+    fn a_response_can_be_written_without_a_library() {
+        let response = Response::post_ok().with([Header::new("Vary", "Origin")]);
+        assert_eq!(
+            response.to_http1(),
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\ncache-control: no-store\r\nVary: Origin\r\n\
+              Content-Length: 2\r\n\r\nok"
+        );
+    }
+
+    #[test]
+    fn only_the_exact_media_type_is_binary() {
+        for (value, form) in [
+            ("application/octet-stream", Form::Binary),
+            ("application/octet-stream; charset=x", Form::Text),
+            ("Application/Octet-Stream", Form::Text),
+            ("text/plain;charset=UTF-8", Form::Text),
+        ] {
+            assert_eq!(post_form(&[("content-type", value)]), form, "{value}");
+        }
+        assert_eq!(post_form(&[("a", "b")]), Form::Text);
+    }
+
+    #[test]
+    fn old_internet_explorer_is_calmed() {
+        for (agent, calmed) in [
+            ("Mozilla/4.0 (compatible;MSIE 8.0)", true),
+            ("Mozilla/5.0 (Windows NT 6.1; Trident/7.0; rv:11.0)", true),
+            ("Mozilla/5.0 (X11; Linux)", false),
+        ] {
+            assert_eq!(xss_protection(&[("User-Agent", agent)]).is_some(), calmed, "{agent}");
+        }
+        assert_eq!(xss_protection(&[("a", ";MSIE")]), None);
+    }
+
+    #[test]
+    fn header_values_have_no_control_characters_but_tab() {
+        for b in 0..=u8::MAX {
+            let valid = matches!(b, b'\t' | 0x20..=0x7E | 0x80..=0xFF);
+            assert_eq!(is_header_value(&[b'a', b]), valid, "{b}");
+        }
+    }
+}
