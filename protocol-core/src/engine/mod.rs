@@ -1,11 +1,16 @@
 //! Engine.IO: a session that survives on long-polling HTTP requests or on a WebSocket, and moves from one to the
 //! other without losing or reordering a message.
 
+pub mod buffer;
+pub mod close;
+pub mod format;
 pub mod handshake;
 pub mod http;
 pub mod packet;
 pub mod payload;
 pub mod payload_v3;
+pub mod server;
+mod timers;
 pub mod webtransport;
 
 /// The protocol revision of a session, chosen by the client's `EIO` query parameter and fixed for its life

@@ -37,7 +37,7 @@ use super::http::{BadRequest, Refusal, Response};
 use super::packet::{Frame, Message, Packet, Purpose};
 use super::payload_v3::Form;
 use super::timers::{Name, Timers};
-use super::{Revision, Transport};
+use super::{Revision, Transport, payload};
 use crate::{Instant, Lane, Sid};
 
 /// What holds for every session of a server.
@@ -52,7 +52,7 @@ pub struct Config {
     /// Most bytes of one POST body or one websocket message. Default: 1,000,000. The driver counts, since it holds
     /// the bytes before the session does; the handshake announces it.
     pub max_payload_bytes: usize,
-    /// Most packets in one POST body. Default: 16,384, as many as the WebSocket layer allows fragments of a message.
+    /// Most packets in one POST body. Default: [`payload::DEFAULT_MAX_PACKETS`].
     pub max_payload_packets: usize,
     /// Bounds of the outgoing queue.
     pub buffer: BufferLimits,
@@ -67,7 +67,7 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),
             max_payload_bytes: 1_000_000,
-            max_payload_packets: 16_384,
+            max_payload_packets: payload::DEFAULT_MAX_PACKETS,
             buffer: BufferLimits::default(),
             initial_message: None,
         }
@@ -737,4 +737,5 @@ const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
 const FRAME_OVERHEAD: usize = 10;
 
 #[cfg(test)]
+#[path = "server_tests.rs"]
 mod tests;
