@@ -49,7 +49,7 @@ impl Buffer {
         Some(frame)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> + Clone {
         self.frames.iter()
     }
 

@@ -186,7 +186,7 @@ impl<W> Connection<W> {
     pub fn new(config: &Config, revision: Revision, now: Instant) -> Self {
         let mut connection = Self {
             revision,
-            decoder: Decoder::new(config.codec, config.limits),
+            decoder: Decoder::new(config.codec, config.limits.clone()),
             sockets: Vec::new(),
             next_slot: 0,
             connect_deadline: Some(now + config.connect_timeout),
@@ -218,14 +218,12 @@ impl<W> Connection<W> {
         if let Body::Connect(auth) = body {
             return self.handle_connect(&nsp, auth, config);
         }
-        let (nsp, _) = self.split_query(&nsp);
-        let Some(index) = self.sockets.iter().position(|socket| *socket.nsp == *nsp) else {
-            return Err(ProtocolError::NotConnected(Nsp::from(nsp)));
+        let (name, _) = self.split_query(&nsp);
+        let joined = |socket: &Socket<W>| *socket.nsp == *name && socket.state == State::Joined;
+        let Some(index) = self.sockets.iter().position(joined) else {
+            return Err(ProtocolError::NotConnected(nsp.detached()));
         };
         let socket = &mut self.sockets[index];
-        if socket.state == State::Joining {
-            return Err(ProtocolError::NotConnected(Nsp::from(nsp)));
-        }
         match body {
             Body::Event(event) => self.events.push_back(Event::Emit { slot: socket.slot, event }),
             Body::Ack { id, args } => {
@@ -233,6 +231,7 @@ impl<W> Connection<W> {
                     self.events.push_back(Event::Acked { waiter, args });
                 }
             }
+            Body::Unnamed => {}
             Body::Disconnect => self.remove(index, DisconnectReason::ClientNamespaceDisconnect),
             Body::Connect(_) | Body::ConnectError(_) => return Err(ProtocolError::Unexpected),
         }
@@ -241,15 +240,15 @@ impl<W> Connection<W> {
 
     fn handle_connect(&mut self, nsp: &Nsp, auth: Option<Payload>, config: &Config) -> Result<(), ProtocolError> {
         let (name, query) = self.split_query(nsp);
-        // Kept for the life of the socket, so it must not pin the buffer it came in.
-        let nsp = Nsp::from(name);
+        // Kept for the life of the socket, so it must not pin the buffer it came in. What was decoded has no comma.
+        let nsp = Nsp::new(name).unwrap_or_default();
+        let auth = auth.or_else(|| Payload::of_query(query?));
         if self.sockets.iter().any(|socket| socket.nsp == nsp) {
             return Err(ProtocolError::AlreadyConnected(nsp));
         }
         if self.sockets.len() >= config.max_namespaces {
             return Err(ProtocolError::TooManyNamespaces);
         }
-        let auth = auth.or_else(|| Some(query_as_json(query?)));
         self.request_connect(nsp, auth);
         Ok(())
     }
