@@ -12,4 +12,7 @@
 mod async_std_runtime;
 
 pub use async_std_runtime::AsyncStd;
-pub use socketio_driver::runtime;
+pub use socketio_driver::*;
+
+/// How a server is made, on this runtime.
+pub type ServerBuilder = socketio_driver::ServerBuilder<AsyncStd>;

@@ -9,5 +9,8 @@
 
 mod tokio_runtime;
 
-pub use socketio_driver::runtime;
+pub use socketio_driver::*;
 pub use tokio_runtime::Tokio;
+
+/// How a server is made, on this runtime.
+pub type ServerBuilder = socketio_driver::ServerBuilder<Tokio>;

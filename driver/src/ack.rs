@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use socketio_core::AckId;
 use socketio_core::peer::SendError;
 use socketio_core::socket::server::AckError as Lost;
-use socketio_core::socket::{Args, ArgsError, EncodeError};
+use socketio_core::socket::{Args, ArgsError, EncodeError, FromArgs};
 
 use crate::socket::Socket;
 
@@ -198,7 +197,7 @@ impl<T> AckFuture<T> {
     }
 }
 
-impl<T: DeserializeOwned> Future for AckFuture<T> {
+impl<T: FromArgs> Future for AckFuture<T> {
     type Output = Result<T, AckError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -214,7 +213,7 @@ impl<T: DeserializeOwned> Future for AckFuture<T> {
             }
         };
         self.state = Err(None);
-        Poll::Ready(answer.map_err(AckError::from).and_then(|args| Ok(args.decode()?)))
+        Poll::Ready(answer.map_err(AckError::from).and_then(|args| Ok(T::from_args(&args)?)))
     }
 }
 
@@ -266,7 +265,7 @@ impl<T> BroadcastAckFuture<T> {
     }
 }
 
-impl<T: DeserializeOwned> Future for BroadcastAckFuture<T> {
+impl<T: FromArgs> Future for BroadcastAckFuture<T> {
     type Output = Result<Vec<T>, PartialAcks<T>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -279,7 +278,7 @@ impl<T: DeserializeOwned> Future for BroadcastAckFuture<T> {
             (std::mem::take(&mut collection.answers), collection.complete)
         };
         let count = answers.len();
-        let responses: Vec<T> = answers.iter().filter_map(|args| args.decode().ok()).collect();
+        let responses: Vec<T> = answers.iter().filter_map(|args| T::from_args(args).ok()).collect();
         // An answer of the wrong type is no answer.
         complete &= responses.len() == count;
         Poll::Ready(if complete { Ok(responses) } else { Err(PartialAcks { responses }) })

@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
-use serde::de::DeserializeOwned;
-use socketio_core::socket::{DisconnectReason, Event};
+use socketio_core::socket::{DisconnectReason, Event, FromArgs};
 
 use crate::ack::AckSender;
 use crate::namespace::ConnectError;
@@ -45,7 +44,8 @@ impl ListenerId {
 type EventHandler = dyn Fn(&Socket, &Event) -> Option<Task> + Send + Sync;
 type SocketHandler = dyn Fn(&Socket) -> Task + Send + Sync;
 type ReasonHandler = dyn Fn(&Socket, DisconnectReason) -> Task + Send + Sync;
-type Middleware = dyn Fn(Socket) -> Pin<Box<dyn Future<Output = Result<(), ConnectError>> + Send>> + Send + Sync;
+type Middleware =
+    dyn Fn(Socket) -> Pin<Box<dyn Future<Output = Result<(), ConnectError>> + Send>> + Send + Sync;
 
 /// The handlers of a namespace, or of one socket. Cloned to be changed: registering is rare, dispatching is not.
 #[derive(Clone, Default)]
@@ -62,17 +62,20 @@ impl Table {
     pub(crate) fn on<F, T, Fut, R>(&mut self, event: &str, handler: F) -> ListenerId
     where
         F: Fn(Socket, T) -> Fut + Send + Sync + 'static,
-        T: DeserializeOwned,
+        T: FromArgs,
         Fut: Future<Output = R> + Send + 'static,
         R: Reply,
     {
-        self.add_event(event, typed(move |socket, args, _: &AckSender| handler(socket, args), Answer::ByReturning))
+        self.add_event(
+            event,
+            typed(move |socket, args, _: &AckSender| handler(socket, args), Answer::ByReturning),
+        )
     }
 
     pub(crate) fn on_with_ack<F, T, Fut>(&mut self, event: &str, handler: F) -> ListenerId
     where
         F: Fn(Socket, T, AckSender) -> Fut + Send + Sync + 'static,
-        T: DeserializeOwned,
+        T: FromArgs,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let handler = move |socket, args, ack: &AckSender| {
@@ -167,7 +170,11 @@ impl Table {
     }
 
     /// The work an event asks for, in the order in which the handlers were registered; catch-all handlers first.
-    pub(crate) fn event_tasks<'a>(&'a self, socket: &'a Socket, event: &'a Event) -> impl Iterator<Item = Task> {
+    pub(crate) fn event_tasks<'a>(
+        &'a self,
+        socket: &'a Socket,
+        event: &'a Event,
+    ) -> impl Iterator<Item = Task> {
         let named = self.events.get(event.name()).map(Vec::as_slice).unwrap_or_default();
         self.any.iter().chain(named).filter_map(|(_, handler)| handler(socket, event))
     }
@@ -212,12 +219,12 @@ enum Answer {
 fn typed<F, T, Fut, R>(handler: F, answer: Answer) -> Arc<EventHandler>
 where
     F: Fn(Socket, T, &AckSender) -> Fut + Send + Sync + 'static,
-    T: DeserializeOwned,
+    T: FromArgs,
     Fut: Future<Output = R> + Send + 'static,
     R: Reply,
 {
     Arc::new(move |socket, event| {
-        let args = match event.args().decode::<T>() {
+        let args = match T::from_args(event.args()) {
             Ok(args) => args,
             Err(error) => {
                 let event = event.name();

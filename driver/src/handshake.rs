@@ -15,7 +15,7 @@ use socketio_core::socket::{Payload, PayloadError};
 #[derive(Clone, Debug)]
 pub struct Handshake {
     pub(crate) request: std::sync::Arc<RequestInfo>,
-    pub(crate) auth: Option<Payload>,
+    pub(crate) auth: Payload,
 }
 
 /// The part that all sockets of a session share.
@@ -74,15 +74,12 @@ impl Handshake {
         Query::parse(query).get(name).map(|value| value.into_owned())
     }
 
-    /// The credentials in the CONNECT packet, decoded.
+    /// The credentials in the CONNECT packet, decoded; `{}` if there were none.
     ///
     /// # Errors
-    /// When there are none, or they are not a `T`.
+    /// When they are not a `T`.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        match &self.auth {
-            Some(auth) => auth.decode(),
-            None => T::deserialize(serde::de::value::MapDeserializer::<_, PayloadError>::new(std::iter::empty::<(&str, &str)>())),
-        }
+        self.auth.decode()
     }
 
     /// The client's address, if the server it came through knows it.

@@ -13,12 +13,23 @@ use crate::namespace::Namespace;
 use crate::runtime::Runtime;
 use crate::signal::Signal;
 
+/// Who is let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission {
+    pub(crate) routes: RouteConfig,
+    /// Whether clients are invited to leave polling. One that comes uninvited is let in all the same, as in the
+    /// reference (REFERENCE 9.35).
+    pub(crate) allow_upgrades: bool,
+    /// Whether clients of the third revision are let in.
+    pub(crate) allow_eio3: bool,
+}
+
 /// The shared state of a server.
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) config: Arc<Config>,
-    pub(crate) routes: RouteConfig,
+    pub(crate) admission: Admission,
     /// Raised when the server closes; nobody is let in any more.
     pub(crate) closing: Signal,
     /// In shards, so that clients who come and go on several cores do not queue for one lock.
@@ -30,11 +41,11 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>, config: Arc<Config>, routes: RouteConfig) -> Self {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, config: Arc<Config>, admission: Admission) -> Self {
         Self {
             runtime,
             config,
-            routes,
+            admission,
             closing: Signal::default(),
             sessions: Default::default(),
             namespaces: RwLock::default(),

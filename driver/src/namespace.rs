@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use socketio_core::AckId;
 use socketio_core::rooms::{Registry, Room, Selector};
-use socketio_core::socket::{DisconnectReason, EncodeError, Event, Nsp};
+use socketio_core::socket::{DisconnectReason, EncodeError, Event, FromArgs, Nsp};
 
 use crate::ack::AckSender;
 use crate::dispatch::{ListenerId, Table};
@@ -92,7 +91,7 @@ impl Namespace {
     pub fn on<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
     where
         F: Fn(Socket, T) -> Fut + Send + Sync + 'static,
-        T: DeserializeOwned + 'static,
+        T: FromArgs + 'static,
         Fut: Future<Output = R> + Send + 'static,
         R: Reply,
     {
@@ -103,7 +102,7 @@ impl Namespace {
     pub fn on_with_ack<F, T, Fut>(&self, event: &str, handler: F) -> ListenerId
     where
         F: Fn(Socket, T, AckSender) -> Fut + Send + Sync + 'static,
-        T: DeserializeOwned + 'static,
+        T: FromArgs + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.edit(|table| table.on_with_ack(event, handler))
@@ -214,8 +213,12 @@ impl Namespace {
 
     /// Every room with a member, without the sockets' own, in name order.
     pub fn rooms(&self) -> Vec<Room> {
-        let mut rooms: Vec<Room> =
-            self.0.shards.iter().flat_map(|shard| lock(shard).registry.rooms().cloned().collect::<Vec<_>>()).collect();
+        let mut rooms: Vec<Room> = self
+            .0
+            .shards
+            .iter()
+            .flat_map(|shard| lock(shard).registry.rooms().cloned().collect::<Vec<_>>())
+            .collect();
         rooms.sort_unstable();
         rooms.dedup();
         rooms

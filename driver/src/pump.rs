@@ -12,7 +12,6 @@
 //! ```
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -177,7 +176,9 @@ impl Pump {
             }
             Event::Socket(protocol::Event::Acked { waiter, args }) => waiter.resolve(Ok(args)),
             Event::Socket(protocol::Event::AckFailed { waiter, error }) => waiter.resolve(Err(error)),
-            Event::Socket(protocol::Event::ConnectRequest { slot, nsp, auth }) => self.connect(slot, &nsp, auth, cx),
+            Event::Socket(protocol::Event::ConnectRequest { slot, nsp, auth }) => {
+                self.connect(slot, &nsp, auth, cx)
+            }
             Event::Socket(protocol::Event::Left { slot, reason }) => self.left(slot, reason, cx),
             Event::Socket(protocol::Event::Violation(error)) => {
                 tracing::debug!(sid = %self.cell.sid(), %error, "closed: the client broke the protocol");
@@ -200,7 +201,10 @@ impl Pump {
         let Some(namespace) = hub.namespace(nsp) else {
             return self.refuse(slot, &ConnectError::new("Invalid namespace"));
         };
-        let handshake = Handshake { request: self.request.clone(), auth: auth.map(|auth| auth.detached()) };
+        let handshake = Handshake {
+            request: self.request.clone(),
+            auth: auth.map_or(Payload::EMPTY_OBJECT, |auth| auth.detached()),
+        };
         let (key, id) = (hub.next_key(), hub.generate_id());
         let table = namespace.table();
         let socket = Socket::new(self.cell.clone(), slot, key, id, namespace, handshake);

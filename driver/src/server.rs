@@ -15,7 +15,7 @@ use socketio_core::peer::Config;
 use socketio_core::socket::{Limits, Nsp, server as protocol};
 
 use crate::accept;
-use crate::hub::Hub;
+use crate::hub::{Admission, Hub};
 use crate::namespace::Namespace;
 use crate::runtime::{Io, Runtime};
 use crate::service::{From, Service};
@@ -32,7 +32,7 @@ pub struct Server {
 pub struct ServerBuilder<R> {
     engine: engine::Config,
     socket: protocol::Config,
-    routes: RouteConfig,
+    admission: Admission,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -48,7 +48,11 @@ impl<R: Runtime + Default> ServerBuilder<R> {
         Self {
             engine: engine::Config::default(),
             socket: protocol::Config::default(),
-            routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
+            admission: Admission {
+                routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
+                allow_upgrades: true,
+                allow_eio3: false,
+            },
             runtime: PhantomData,
         }
     }
@@ -63,28 +67,44 @@ impl<R> ServerBuilder<R> {
     /// Makes the server on a runtime that is a value: a simulation, or one of your own.
     pub fn build_on(self, runtime: Arc<dyn Runtime>) -> Server {
         let config = Config { engine: Arc::new(self.engine), socket: self.socket };
-        Server::new(Arc::new(Hub::new(runtime, Arc::new(config), self.routes)))
+        Server::new(Arc::new(Hub::new(runtime, Arc::new(config), self.admission)))
     }
 
     /// The path of the server. Default: `/socket.io`; a trailing slash is added (REFERENCE 1.4).
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
-        let RouteConfig { transports, cors, .. } = self.routes;
-        self.routes = RouteConfig { transports, cors, ..RouteConfig::new(path, TrailingSlash::Append) };
+        let mut routes = RouteConfig::new(path, TrailingSlash::Append);
+        routes.transports = self.admission.routes.transports;
+        routes.cors = self.admission.routes.cors;
+        self.admission.routes = routes;
         self
     }
 
     /// The transports a client may use, and is invited to upgrade to. Default: polling and websocket.
     #[must_use]
     pub fn transports(mut self, transports: Transports) -> Self {
-        self.routes.transports = transports;
+        self.admission.routes.transports = transports;
+        self
+    }
+
+    /// Whether clients are invited to leave polling for a websocket. Default: yes.
+    #[must_use]
+    pub fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.admission.allow_upgrades = allow;
+        self
+    }
+
+    /// Whether clients of socket.io 1 and 2 (Engine.IO revision 3) are let in. Default: no.
+    #[must_use]
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.admission.allow_eio3 = allow;
         self
     }
 
     /// Which origins browsers let read our answers (REFERENCE 1.7). Default: only the server's own.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
-        self.routes.cors = Some(cors);
+        self.admission.routes.cors = Some(cors);
         self
     }
 

@@ -10,11 +10,12 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper::upgrade::{OnUpgrade, Upgraded};
+use socketio_core::Bytes;
 use socketio_core::engine::Transport;
 use socketio_core::engine::format::Format;
 use socketio_core::engine::http::{
@@ -23,7 +24,6 @@ use socketio_core::engine::http::{
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{Input, Opening};
 use socketio_core::peer::Peer;
-use socketio_core::{Bytes, Lane};
 use tungstenite::handshake::derive_accept_key;
 
 use crate::cell::{Answer, Cell, Pending};
@@ -61,7 +61,8 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let hub = self.hub.clone();
-        let from = From { address: request.extensions().get::<PeerAddress>().map(|peer| peer.0), secure: false };
+        let from =
+            From { address: request.extensions().get::<PeerAddress>().map(|peer| peer.0), secure: false };
         Box::pin(async move {
             Ok(match handle(&hub, request, from).await {
                 Handled::Response(response) => response,
@@ -113,8 +114,8 @@ pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let fields = Fields(&head.headers);
     let request = Request { method: head.method.as_str(), target, headers: &fields };
-    let route = rules::route(&hub.routes, &request);
-    let extra = hub.routes.cors.as_ref().map(|cors| cors.headers(&request)).unwrap_or_default();
+    let route = rules::route(&hub.admission.routes, &request);
+    let extra = hub.admission.routes.cors.as_ref().map(|cors| cors.headers(&request)).unwrap_or_default();
     let upgrade = request.is_upgrade();
     let answer = match route {
         Route::NotOurs => return Handled::NotOurs,
@@ -122,7 +123,7 @@ pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B
         Route::Refuse(refusal) if upgrade => Ok(refusal.upgrade_response()),
         Route::Refuse(refusal) => Ok(refusal.response()),
         Route::Handshake(handshake) => {
-            let refused = handshake.check_revision(false).err();
+            let refused = handshake.check_revision(hub.admission.allow_eio3).err();
             match refused {
                 Some(refusal) if upgrade => Ok(refusal.upgrade_response()),
                 Some(refusal) => Ok(refusal.response()),
@@ -132,8 +133,10 @@ pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B
         }
         Route::Existing(existing) => {
             let cell = hub.find(&existing.sid);
-            let session =
-                cell.as_ref().and_then(|cell| cell.peek(|peer| Some((peer.transport()?, peer.revision())))).flatten();
+            let session = cell
+                .as_ref()
+                .and_then(|cell| cell.peek(|peer| Some((peer.transport()?, peer.revision()))))
+                .flatten();
             match (existing.check(session), cell) {
                 (Err(refusal), _) if upgrade => Ok(refusal.upgrade_response()),
                 (Err(refusal), _) => Ok(refusal.response()),
@@ -285,6 +288,10 @@ fn take(answer: Answer) -> Result<Response, Failed> {
 }
 
 fn opening(hub: &Hub, handshake: &HandshakeRequest<'_>) -> Opening {
+    let upgrades = match hub.admission.allow_upgrades {
+        true => hub.admission.routes.transports.upgrades(handshake.transport),
+        false => Vec::new(),
+    };
     Opening {
         sid: hub.generate_id(),
         format: Format {
@@ -292,7 +299,7 @@ fn opening(hub: &Hub, handshake: &HandshakeRequest<'_>) -> Opening {
             binary: handshake.binary,
             jsonp: handshake.jsonp.clone(),
         },
-        upgrades: hub.routes.transports.upgrades(handshake.transport),
+        upgrades,
     }
 }
 
@@ -372,7 +379,8 @@ async fn collect<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
 }
 
 fn convert(response: Response) -> http::Response<Full<Bytes>> {
-    let mut converted = empty(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let mut converted =
+        empty(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     for (name, value) in response.fields() {
         add(converted.headers_mut(), name, value);
     }

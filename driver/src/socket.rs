@@ -13,7 +13,7 @@ use socketio_core::engine::Transport;
 use socketio_core::peer::{Delivery, SendError};
 use socketio_core::rooms::{Room, Selector};
 use socketio_core::socket::server::Slot;
-use socketio_core::socket::{DisconnectReason, Encoded, Event};
+use socketio_core::socket::{DisconnectReason, Encoded, Event, FromArgs};
 use socketio_core::{AckId, Instant, Sid};
 
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
@@ -104,7 +104,7 @@ impl Socket {
     pub fn on<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
     where
         F: Fn(Self, T) -> Fut + Send + Sync + 'static,
-        T: DeserializeOwned + 'static,
+        T: FromArgs + 'static,
         Fut: Future<Output = R> + Send + 'static,
         R: Reply,
     {
@@ -115,7 +115,7 @@ impl Socket {
     pub fn on_with_ack<F, T, Fut>(&self, event: &str, handler: F) -> ListenerId
     where
         F: Fn(Self, T, AckSender) -> Fut + Send + Sync + 'static,
-        T: DeserializeOwned + 'static,
+        T: FromArgs + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.edit(|table| table.on_with_ack(event, handler))

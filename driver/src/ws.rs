@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::rt::ReadBuf;
+use hyper::rt::{Read as _, ReadBuf, Write as _};
 use socketio_core::engine::close::TransportFault;
 use socketio_core::engine::packet::Frame;
 use socketio_core::{Bytes, Instant, Lane, Str};
@@ -68,7 +68,11 @@ impl Ws {
     }
 
     /// Reads once and hands every complete frame to `on_frame`. Ready when something was read.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, on_frame: impl FnMut(Frame)) -> Poll<Result<(), End>> {
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        on_frame: impl FnMut(Frame),
+    ) -> Poll<Result<(), End>> {
         if self.phase == Phase::Ended {
             return Poll::Pending;
         }
@@ -138,7 +142,7 @@ impl Ws {
             Frame::Binary(bytes) => (Data::Binary, bytes),
         };
         let header = FrameHeader { opcode: OpCode::Data(opcode), ..FrameHeader::default() };
-        self.out.reserve(payload.len() + FrameHeader::MAX_SIZE);
+        self.out.reserve(payload.len() + MAX_HEADER_BYTES);
         // Writing to a Vec does not fail.
         let _ = header.format(payload.len() as u64, &mut self.out);
         self.out.extend_from_slice(payload);
@@ -240,6 +244,9 @@ impl Write for Wire<'_> {
 
 /// How long a peer may take to answer a close frame (REFERENCE 1.11).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest header of a frame, mask included.
+const MAX_HEADER_BYTES: usize = 14;
 
 /// Bytes read at once, into the stack of whoever reads.
 const READ_BYTES: usize = 16 * 1024;

@@ -13,8 +13,8 @@ use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::packet::Frame;
 use crate::engine::server::{self as engine, Opening, Session};
 use crate::engine::{Revision, Transport, http};
-use crate::socket::{DisconnectReason, Encoded};
 use crate::socket::server::{self as socket, CommandError, Connection, ProtocolError, RefuseError, Slot};
+use crate::socket::{DisconnectReason, Encoded};
 use crate::time::earliest;
 use crate::{AckId, Instant, Lane, Sid};
 

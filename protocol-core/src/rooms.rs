@@ -124,7 +124,11 @@ impl<K: Copy + Ord> Registry<K> {
         }
         if entry.id.as_str() == room {
             // Its own room, which it is in unless it left it.
-            return if self.ids.insert(entry.id.clone(), key).is_none() { Change::Room } else { Change::None };
+            return if self.ids.insert(entry.id.clone(), key).is_none() {
+                Change::Room
+            } else {
+                Change::None
+            };
         }
         let change = match self.rooms.get_key_value(room) {
             Some((name, _)) => {

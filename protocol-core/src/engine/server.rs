@@ -526,7 +526,9 @@ impl Session {
     fn handle_lane_gone(&mut self, lane: Lane) {
         let fault = match &mut self.link {
             Link::Polling { parked: Some(parked), .. } if *parked == lane => TransportFault::PollClosed,
-            Link::Polling { posting: Some(posting), .. } if posting.lane == lane => TransportFault::PostClosed,
+            Link::Polling { posting: Some(posting), .. } if posting.lane == lane => {
+                TransportFault::PostClosed
+            }
             Link::Websocket { posting: posting @ Some(_), .. } if posting.is_some_and(|p| p.lane == lane) => {
                 *posting = None;
                 return;

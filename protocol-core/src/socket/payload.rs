@@ -34,6 +34,9 @@ pub struct PayloadError {
 }
 
 impl Payload {
+    /// `{}`: what a client that sends no credentials is taken to have sent (REFERENCE 4.5).
+    pub const EMPTY_OBJECT: Self = Self::json(Str::from_static("{}"));
+
     /// Valid JSON without white space around it.
     pub(super) const fn json(text: Str) -> Self {
         Self(Repr::Json(text))

@@ -19,7 +19,8 @@ use serde::Serialize;
 
 use super::acks::Acks;
 use super::{
-    Args, Body, Codec, DecodeError, Decoder, DisconnectReason, EncodeError, Encoded, Limits, Nsp, Packet, Payload,
+    Args, Body, Codec, DecodeError, Decoder, DisconnectReason, EncodeError, Encoded, Limits, Nsp, Packet,
+    Payload,
 };
 use crate::engine::Revision;
 use crate::engine::packet::Message;
@@ -204,7 +205,12 @@ impl<W> Connection<W> {
     /// # Errors
     /// Whatever is wrong with it; the connection is beyond repair then and must be closed with
     /// [`close`](Self::close).
-    pub fn handle_message(&mut self, message: Message, config: &Config, now: Instant) -> Result<(), ProtocolError> {
+    pub fn handle_message(
+        &mut self,
+        message: Message,
+        config: &Config,
+        now: Instant,
+    ) -> Result<(), ProtocolError> {
         let packet = self.decoder.push(message)?;
         self.attachment_deadline = match packet {
             Some(_) => None,
@@ -238,7 +244,12 @@ impl<W> Connection<W> {
         Ok(())
     }
 
-    fn handle_connect(&mut self, nsp: &Nsp, auth: Option<Payload>, config: &Config) -> Result<(), ProtocolError> {
+    fn handle_connect(
+        &mut self,
+        nsp: &Nsp,
+        auth: Option<Payload>,
+        config: &Config,
+    ) -> Result<(), ProtocolError> {
         let (name, query) = self.split_query(nsp);
         // Kept for the life of the socket, so it must not pin the buffer it came in. What was decoded has no comma.
         let nsp = Nsp::new(name).unwrap_or_default();
@@ -285,7 +296,9 @@ impl<W> Connection<W> {
         socket.state = State::Joined;
         let encoded = match revision {
             Revision::V3 => codec.connect(&socket.nsp, None::<&()>),
-            Revision::V4 => codec.connect(&socket.nsp, Some(&Accepted { sid: sid.as_str(), pid: pid.map(Sid::as_str) })),
+            Revision::V4 => {
+                codec.connect(&socket.nsp, Some(&Accepted { sid: sid.as_str(), pid: pid.map(Sid::as_str) }))
+            }
         };
         self.connect_deadline = None;
         Ok(encoded.unwrap_or_else(|error| unreachable!("two strings always encode: {error}")))

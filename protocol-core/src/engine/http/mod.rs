@@ -36,8 +36,9 @@ pub use response::{Header, InvalidHeaderValue, Response, is_header_value, post_f
 pub use route::{ExistingRequest, HandshakeRequest, Kind, Route, RouteConfig, TrailingSlash, route};
 pub use websocket::{WebsocketRequest, check_websocket};
 
-/// The header fields of a request. Names are compared without regard to case.
-pub trait Headers {
+/// The header fields of a request. Names are compared without regard to case. `Sync`, so that a request can be looked at
+/// across the awaits of whoever serves it.
+pub trait Headers: Sync {
     /// The value of the first field of this name.
     fn get(&self, name: &str) -> Option<&[u8]>;
 
@@ -51,7 +52,7 @@ pub trait Headers {
 }
 
 /// Fields as they were parsed, in order.
-impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for Vec<(N, V)> {
+impl<N: AsRef<str> + Sync, V: AsRef<[u8]> + Sync> Headers for Vec<(N, V)> {
     fn get(&self, name: &str) -> Option<&[u8]> {
         named(self, name).next()
     }
@@ -62,7 +63,7 @@ impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for Vec<(N, V)> {
 }
 
 /// Fields as they were parsed, in order.
-impl<N: AsRef<str>, V: AsRef<[u8]>, const COUNT: usize> Headers for [(N, V); COUNT] {
+impl<N: AsRef<str> + Sync, V: AsRef<[u8]> + Sync, const COUNT: usize> Headers for [(N, V); COUNT] {
     fn get(&self, name: &str) -> Option<&[u8]> {
         named(self, name).next()
     }

@@ -49,6 +49,11 @@ impl<'a> Query<'a> {
         self.raw
     }
 
+    /// The value of a parameter; the last one counts where there are several.
+    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.pairs().filter(|(key, _)| key == name).last().map(|(_, value)| value)
+    }
+
     /// All parameters in the order they were sent, duplicates included: what `handshake.query` is made of.
     pub const fn pairs(&self) -> Pairs<'a> {
         Pairs { rest: self.raw }

@@ -1,0 +1,31 @@
+//! What arguments can be turned into: any deserializable type, or themselves.
+
+use serde::de::DeserializeOwned;
+
+use super::{Args, ArgsError};
+
+/// What a handler or an acknowledgement takes: any type that deserializes, by the rule of [`Args::decode`], or [`Args`]
+/// for the raw arguments, to look at them one by one or to pass them on.
+#[diagnostic::on_unimplemented(
+    message = "arguments cannot be decoded into `{Self}`",
+    note = "take a type that implements `serde::Deserialize` and borrows nothing (a tuple for several arguments), or `Args`"
+)]
+pub trait FromArgs: Sized {
+    /// Decodes the arguments.
+    ///
+    /// # Errors
+    /// When they are something else.
+    fn from_args(args: &Args) -> Result<Self, ArgsError>;
+}
+
+impl<T: DeserializeOwned> FromArgs for T {
+    fn from_args(args: &Args) -> Result<Self, ArgsError> {
+        args.decode()
+    }
+}
+
+impl FromArgs for Args {
+    fn from_args(args: &Args) -> Result<Self, ArgsError> {
+        Ok(args.clone())
+    }
+}
