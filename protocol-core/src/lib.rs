@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod engine;
 mod id;
+pub mod socket;
 mod time;
 
 /// Text checked for UTF-8 once and shared by reference: cloning and slicing never copy.

@@ -1,0 +1,319 @@
+//! The arguments of an event or an acknowledgement: raw until somebody asks for a type.
+
+mod binary;
+mod list;
+mod transcode;
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use core::fmt;
+use core::ops::Range;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::de::StrRead;
+use thiserror::Error;
+
+use self::list::{Progress, Source, TopLevel};
+use super::Attachments;
+use super::json::{List, Scanner};
+use crate::Str;
+
+/// The arguments of an event or an acknowledgement, as they were received, and their attachments.
+///
+/// Cloning costs reference counts. They are slices of their packet and keep its buffer alive.
+///
+/// Two of them are equal when they hold the same text (or msgpack bytes) and the same attachments.
+#[derive(Clone)]
+pub struct Args(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Json(JsonArgs),
+}
+
+/// A checked argument list within the text of its packet.
+#[derive(Clone)]
+struct JsonArgs {
+    text: Str,
+    /// The opening bracket.
+    start: usize,
+    /// The first argument, or the closing bracket.
+    first: usize,
+    /// The closing bracket.
+    end: usize,
+    len: usize,
+    /// Whether the list begins with the name of an event.
+    named: bool,
+    attachments: Attachments,
+}
+
+/// Arguments, or one of them, as they were received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raw<'a> {
+    /// JSON text, valid, and with `{"_placeholder":true,"num":N}` for the attachment `N`.
+    Json(&'a str),
+}
+
+/// Why arguments do not fit the type that was asked for. Arguments count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ArgsError {
+    /// There are fewer arguments than the type has required elements.
+    #[error("argument {argument} is missing")]
+    Missing {
+        /// Its number.
+        argument: usize,
+    },
+    /// An argument is of the wrong kind.
+    #[error("argument {argument}: {reason}")]
+    Invalid {
+        /// Its number.
+        argument: usize,
+        /// What the type's `Deserialize` had to say.
+        reason: Box<str>,
+    },
+}
+
+impl Args {
+    /// A list that a scanner found in `text`.
+    pub(super) fn json(text: Str, list: &List) -> Self {
+        let List { start, first, end, len, .. } = *list;
+        let (named, attachments) = (list.name.is_some(), Attachments::NONE);
+        Self(Repr::Json(JsonArgs { text, start, first, end, len, named, attachments }))
+    }
+
+    /// Adds the attachments that the packet announced.
+    pub(super) fn attach(&mut self, received: Attachments) {
+        match &mut self.0 {
+            Repr::Json(args) => args.attachments = received,
+        }
+    }
+
+    /// A part of the packet's text.
+    pub(super) fn slice(&self, range: Range<usize>) -> &str {
+        match &self.0 {
+            Repr::Json(args) => &args.text[range],
+        }
+    }
+
+    /// How many arguments there are.
+    pub const fn len(&self) -> usize {
+        match &self.0 {
+            Repr::Json(args) => args.len,
+        }
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The arguments as a `T`, which may borrow from them.
+    ///
+    /// - A tuple, a tuple struct or a fixed-size array takes the argument list, one argument for each element.
+    ///   Arguments beyond its length are ignored. Missing ones are an error, unless the element is an `Option` or
+    ///   `()`.
+    /// - `()` takes none and ignores all.
+    /// - Every other type takes the first argument only: `Vec<u32>` is a first argument that is an array. An
+    ///   `Option` without arguments is `None`.
+    /// - Newtype structs are transparent.
+    ///
+    /// [`Bytes`], and every other type that deserializes from bytes (a `&[u8]` without a copy), gets its attachment
+    /// wherever it stands: in structs, maps, tuples, options and enums. A type that takes whatever comes is given
+    /// bytes too, so untagged enums and flattened structs work; `serde_json::Value`, which has no bytes, refuses
+    /// them. Use [`raw`](Self::raw) to look at placeholders.
+    ///
+    /// # Errors
+    /// [`ArgsError`], with the number of the argument that did not fit.
+    pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
+        let progress = Progress::default();
+        match &self.0 {
+            Repr::Json(args) if args.attachments.is_empty() => {
+                let source = Plain { args, slot: &mut None };
+                T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))
+            }
+            Repr::Json(args) => {
+                let source = WithAttachments { args, slot: &mut None };
+                T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))
+            }
+        }
+    }
+
+    /// All arguments as they were received, without the brackets around them: JSON separated by commas.
+    pub fn raw(&self) -> Raw<'_> {
+        match &self.0 {
+            Repr::Json(args) => Raw::Json(&args.text[args.first..args.end]),
+        }
+    }
+
+    /// The arguments one by one, as they were received.
+    pub const fn iter(&self) -> RawArgs<'_> {
+        RawArgs { args: self, next: 0, at: 0 }
+    }
+
+    /// The attachments, in the order they travelled.
+    pub fn attachments(&self) -> &[Bytes] {
+        match &self.0 {
+            Repr::Json(args) => &args.attachments,
+        }
+    }
+
+    pub(super) fn shared_attachments(&self) -> Attachments {
+        match &self.0 {
+            Repr::Json(args) => args.attachments.clone(),
+        }
+    }
+}
+
+/// An iterator over raw arguments.
+#[derive(Clone, Debug)]
+pub struct RawArgs<'a> {
+    args: &'a Args,
+    next: usize,
+    /// How much of the raw list has gone by.
+    at: usize,
+}
+
+impl<'a> Iterator for RawArgs<'a> {
+    type Item = Raw<'a>;
+
+    fn next(&mut self) -> Option<Raw<'a>> {
+        if self.next == self.args.len() {
+            return None;
+        }
+        self.next += 1;
+        match self.args.raw() {
+            Raw::Json(list) => {
+                let mut scanner = Scanner::new(list, self.at, usize::MAX, None);
+                scanner.space();
+                let start = scanner.at();
+                // The list was checked when it was received.
+                scanner.value(0).ok()?;
+                let argument = list.get(start..scanner.at())?;
+                scanner.space();
+                self.at = scanner.at() + 1;
+                Some(Raw::Json(argument))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.args.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for RawArgs<'_> {}
+
+impl<'a> IntoIterator for &'a Args {
+    type Item = Raw<'a>;
+    type IntoIter = RawArgs<'a>;
+
+    fn into_iter(self) -> RawArgs<'a> {
+        self.iter()
+    }
+}
+
+impl Default for Args {
+    /// No arguments.
+    fn default() -> Self {
+        Self(Repr::Json(JsonArgs {
+            text: Str::from_static("[]"),
+            start: 0,
+            first: 1,
+            end: 1,
+            len: 0,
+            named: false,
+            attachments: Attachments::NONE,
+        }))
+    }
+}
+
+impl PartialEq for Args {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw() == other.raw() && self.attachments() == other.attachments()
+    }
+}
+
+impl Eq for Args {}
+
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut args = f.debug_struct("Args");
+        args.field("raw", &self.raw());
+        if !self.attachments().is_empty() {
+            args.field("attachments", &self.attachments());
+        }
+        args.finish()
+    }
+}
+
+type JsonDeserializer<'de> = serde_json::Deserializer<StrRead<'de>>;
+
+/// JSON without attachments: plain `serde_json`.
+struct Plain<'a, 'de> {
+    args: &'de JsonArgs,
+    slot: &'a mut Option<JsonDeserializer<'de>>,
+}
+
+/// JSON with attachments.
+struct WithAttachments<'a, 'de> {
+    args: &'de JsonArgs,
+    slot: &'a mut Option<JsonDeserializer<'de>>,
+}
+
+impl<'a, 'de> Source<'de> for Plain<'a, 'de> {
+    type Deserializer = &'a mut JsonDeserializer<'de>;
+
+    fn len(&self) -> usize {
+        self.args.len
+    }
+
+    fn named(&self) -> bool {
+        self.args.named
+    }
+
+    fn first(self) -> Self::Deserializer {
+        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.first..]))
+    }
+
+    fn list(self) -> Self::Deserializer {
+        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.start..]))
+    }
+}
+
+impl<'a, 'de> Source<'de> for WithAttachments<'a, 'de> {
+    type Deserializer = binary::Placeholders<'de, &'a mut JsonDeserializer<'de>>;
+
+    fn len(&self) -> usize {
+        self.args.len
+    }
+
+    fn named(&self) -> bool {
+        self.args.named
+    }
+
+    fn first(self) -> Self::Deserializer {
+        let Self { args, slot } = self;
+        binary::Placeholders::new(Plain { args, slot }.first(), &args.attachments)
+    }
+
+    fn list(self) -> Self::Deserializer {
+        let Self { args, slot } = self;
+        binary::Placeholders::new(Plain { args, slot }.list(), &args.attachments)
+    }
+}
+
+impl Progress {
+    fn error(&self, error: impl fmt::Display) -> ArgsError {
+        let argument = self.argument();
+        if self.missing() {
+            ArgsError::Missing { argument }
+        } else {
+            ArgsError::Invalid { argument, reason: error.to_string().into() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,460 @@
+//! From values to frames.
+
+mod json;
+mod text;
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::{Args, Attachments, Nsp, is_reserved_event};
+use crate::engine::packet::Frame;
+use crate::{AckId, Str};
+
+/// How packets are written: one parser per server, and its clients must use the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// The default parser: JSON text, with attachments behind it (REFERENCE 3.1).
+    #[default]
+    Text,
+}
+
+/// A packet as the engine sends it: a head, which already begins with the digit of an Engine.IO message, and its
+/// attachments. Cloning costs reference counts, so a broadcast is encoded once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    head: Frame,
+    attachments: Attachments,
+}
+
+/// Why a value cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EncodeError {
+    /// The name of the event belongs to the library ([`is_reserved_event`]).
+    #[error("a reserved event name")]
+    ReservedEvent,
+    /// The value's `Serialize` failed, or it has a map key that is no string.
+    #[error("{reason}")]
+    Serialize {
+        /// What it had to say.
+        reason: Box<str>,
+    },
+}
+
+impl Encoded {
+    /// The frames, in the order they must be sent, with nothing in between.
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame> + '_ {
+        Frames { encoded: self, next: 0 }
+    }
+
+    /// The frame that begins the packet.
+    pub const fn head(&self) -> &Frame {
+        &self.head
+    }
+
+    /// The frames that follow it.
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.attachments
+    }
+
+    /// How many frames there are.
+    pub fn frame_count(&self) -> usize {
+        1 + self.attachments.len()
+    }
+
+    /// The bytes in all frames, without what a transport adds.
+    pub fn bytes_len(&self) -> usize {
+        let head = match &self.head {
+            Frame::Text(text) => text.len(),
+            Frame::Binary(bytes) => bytes.len(),
+        };
+        head + self.attachments.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// The same event with `offset` behind its arguments, as connection state recovery wants it (REFERENCE 4.8).
+    /// The arguments are copied as they are. A packet that is no event stays as it is.
+    pub fn with_offset(&self, offset: &str) -> Self {
+        let head = match &self.head {
+            Frame::Text(text) => Frame::Text(text::with_offset(text, offset)),
+            Frame::Binary(bytes) => Frame::Binary(bytes.clone()),
+        };
+        Self { head, attachments: self.attachments.clone() }
+    }
+
+    fn text(head: Vec<u8>, attachments: Attachments) -> Result<Self, EncodeError> {
+        // Only serializers write here, and they write UTF-8; a check that cannot fail is the price of safe code.
+        let head = Str::try_from(head).map_err(serde::ser::Error::custom)?;
+        Ok(Self { head: Frame::Text(head), attachments })
+    }
+}
+
+struct Frames<'a> {
+    encoded: &'a Encoded,
+    next: usize,
+}
+
+impl Iterator for Frames<'_> {
+    type Item = Frame;
+
+    fn next(&mut self) -> Option<Frame> {
+        let frame = match self.next.checked_sub(1) {
+            None => self.encoded.head.clone(),
+            Some(index) => Frame::Binary(self.encoded.attachments.get(index)?.clone()),
+        };
+        self.next += 1;
+        Some(frame)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.encoded.frame_count() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Frames<'_> {}
+
+/// Room for a small packet: most never grow out of it.
+const SMALL: usize = 128;
+
+impl Codec {
+    /// An EVENT.
+    ///
+    /// `args` follows the rule of [`Args::decode`]: a tuple, a tuple struct or a fixed-size array is the argument
+    /// list, `()` is no arguments, everything else (a `Vec` too) is one argument. Whatever serializes as bytes,
+    /// as [`Bytes`] does, becomes an attachment, numbered depth first.
+    ///
+    /// # Errors
+    /// [`EncodeError::ReservedEvent`] and [`EncodeError::Serialize`].
+    pub fn event<T: Serialize + ?Sized>(
+        self,
+        nsp: &Nsp,
+        ack: Option<AckId>,
+        name: &str,
+        args: &T,
+    ) -> Result<Encoded, EncodeError> {
+        let mut head = Vec::with_capacity(SMALL);
+        let attachments = self.event_into(&mut head, nsp, ack, name, args)?;
+        self.encoded(head, attachments)
+    }
+
+    /// Like [`event`](Self::event), but appends the head to a buffer of the caller, which may be reused: a small
+    /// event then costs no allocation. After an error the buffer is as it was.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn event_into<T: Serialize + ?Sized>(
+        self,
+        out: &mut Vec<u8>,
+        nsp: &Nsp,
+        ack: Option<AckId>,
+        name: &str,
+        args: &T,
+    ) -> Result<Attachments, EncodeError> {
+        if is_reserved_event(name) {
+            return Err(EncodeError::ReservedEvent);
+        }
+        match self {
+            Self::Text => text::list(out, b'2', nsp, ack, Some(name), args),
+        }
+    }
+
+    /// An EVENT with arguments that were received, which are not looked into when they are of the same encoding.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn event_raw(
+        self,
+        nsp: &Nsp,
+        ack: Option<AckId>,
+        name: &str,
+        args: &Args,
+    ) -> Result<Encoded, EncodeError> {
+        if is_reserved_event(name) {
+            return Err(EncodeError::ReservedEvent);
+        }
+        match (self, args.raw()) {
+            (Self::Text, super::Raw::Json(raw)) => {
+                let attachments = args.shared_attachments();
+                Encoded::text(text::raw_list(b'2', nsp, ack, Some(name), raw, attachments.len()), attachments)
+            }
+        }
+    }
+
+    /// An ACK, with `args` as in [`event`](Self::event).
+    ///
+    /// # Errors
+    /// [`EncodeError::Serialize`].
+    pub fn ack<T: Serialize + ?Sized>(self, nsp: &Nsp, id: AckId, args: &T) -> Result<Encoded, EncodeError> {
+        let mut head = Vec::with_capacity(SMALL);
+        let attachments = self.ack_into(&mut head, nsp, id, args)?;
+        self.encoded(head, attachments)
+    }
+
+    /// Like [`ack`](Self::ack), into a buffer of the caller, as [`event_into`](Self::event_into) does it.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub fn ack_into<T: Serialize + ?Sized>(
+        self,
+        out: &mut Vec<u8>,
+        nsp: &Nsp,
+        id: AckId,
+        args: &T,
+    ) -> Result<Attachments, EncodeError> {
+        match self {
+            Self::Text => text::list(out, b'3', nsp, Some(id), None, args),
+        }
+    }
+
+    /// An ACK with arguments that were received; see [`event_raw`](Self::event_raw).
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub fn ack_raw(self, nsp: &Nsp, id: AckId, args: &Args) -> Result<Encoded, EncodeError> {
+        match (self, args.raw()) {
+            (Self::Text, super::Raw::Json(raw)) => {
+                let attachments = args.shared_attachments();
+                Encoded::text(text::raw_list(b'3', nsp, Some(id), None, raw, attachments.len()), attachments)
+            }
+        }
+    }
+
+    /// A CONNECT: from a client with its credentials, from a server with the ids of the socket. This packet has no
+    /// attachments, so the text parser writes bytes in it as an array of numbers.
+    ///
+    /// # Errors
+    /// [`EncodeError::Serialize`].
+    pub fn connect<T: Serialize + ?Sized>(
+        self,
+        nsp: &Nsp,
+        payload: Option<&T>,
+    ) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Text => Encoded::text(text::payload(b'0', nsp, payload)?, Attachments::NONE),
+        }
+    }
+
+    /// A DISCONNECT.
+    pub fn disconnect(self, nsp: &Nsp) -> Encoded {
+        let head = match self {
+            Self::Text => Frame::Text(text::disconnect(nsp)),
+        };
+        Encoded { head, attachments: Attachments::NONE }
+    }
+
+    /// A CONNECT_ERROR with the reason: an object `{"message", "data"?}`, or what revision 3 sends in its place.
+    /// Bytes are written as in [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// [`EncodeError::Serialize`].
+    pub fn connect_error<T: Serialize + ?Sized>(
+        self,
+        nsp: &Nsp,
+        payload: &T,
+    ) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Text => Encoded::text(text::payload(b'4', nsp, Some(payload))?, Attachments::NONE),
+        }
+    }
+
+    fn encoded(self, head: Vec<u8>, attachments: Attachments) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Text => Encoded::text(head, attachments),
+        }
+    }
+}
+
+impl serde::ser::Error for EncodeError {
+    fn custom<T: fmt::Display>(reason: T) -> Self {
+        Self::Serialize { reason: reason.to_string().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::string::String;
+    use alloc::vec;
+
+    use serde::Serialize;
+    use serde_json::json;
+
+    use super::*;
+
+    const CODEC: Codec = Codec::Text;
+
+    fn nsp(name: &str) -> Nsp {
+        Nsp::new(name).unwrap()
+    }
+
+    fn head(encoded: &Encoded) -> &str {
+        match encoded.head() {
+            Frame::Text(text) => text,
+            Frame::Binary(_) => panic!("text expected"),
+        }
+    }
+
+    fn event<T: Serialize>(args: T) -> String {
+        head(&CODEC.event(&Nsp::ROOT, None, "a", &args).unwrap()).into()
+    }
+
+    const BYTES: Bytes = Bytes::from_static(&[1, 2, 3]);
+
+    #[test]
+    fn the_rows_of_the_grammar_are_written_as_the_reference_writes_them() {
+        let admin = nsp("/admin");
+        let id = |id| Some(AckId(id));
+        let rows = [
+            (CODEC.event(&admin, id(456), "project:delete", &123), r#"42/admin,456["project:delete",123]"#),
+            (
+                CODEC.event(&Nsp::ROOT, id(5), "a", &(&BYTES, BTreeMap::from([("b", &BYTES)]))),
+                r#"452-5["a",{"_placeholder":true,"num":0},{"b":{"_placeholder":true,"num":1}}]"#,
+            ),
+            (CODEC.ack(&Nsp::ROOT, AckId(8), &BYTES), r#"461-8[{"_placeholder":true,"num":0}]"#),
+            (CODEC.ack(&nsp("/n"), AckId(0), &()), "43/n,0[]"),
+            (
+                CODEC.event(&admin, id(3), "b", &[&BYTES]),
+                r#"451-/admin,3["b",{"_placeholder":true,"num":0}]"#,
+            ),
+            (CODEC.connect(&Nsp::ROOT, None::<&()>), "40"),
+            (CODEC.connect(&admin, None::<&()>), "40/admin,"),
+            (CODEC.connect(&admin, Some(&json!({"token": "x"}))), r#"40/admin,{"token":"x"}"#),
+            (CODEC.connect_error(&admin, &json!({"message": "m"})), r#"44/admin,{"message":"m"}"#),
+            (CODEC.connect_error(&admin, "plainerr"), r#"44/admin,"plainerr""#),
+            (Ok(CODEC.disconnect(&Nsp::ROOT)), "41"),
+            (Ok(CODEC.disconnect(&admin)), "41/admin,"),
+        ];
+        for (encoded, text) in rows {
+            assert_eq!(head(&encoded.unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn a_tuple_is_the_argument_list_and_everything_else_is_one_argument() {
+        #[derive(Serialize)]
+        struct Newtype<T>(T);
+        #[derive(Serialize)]
+        struct Pair(u8, u8);
+        #[derive(Serialize)]
+        struct Unit;
+        #[derive(Serialize)]
+        enum Choice {
+            One,
+            Two(u8, u8),
+            Three { x: u8 },
+            Four(u8),
+        }
+        assert_eq!(event(()), r#"42["a"]"#);
+        assert_eq!(event(Unit), r#"42["a"]"#);
+        assert_eq!(event((1, "x")), r#"42["a",1,"x"]"#);
+        assert_eq!(event([1, 2]), r#"42["a",1,2]"#);
+        assert_eq!(event([0_u8; 0]), r#"42["a"]"#);
+        assert_eq!(event(Pair(1, 2)), r#"42["a",1,2]"#);
+        assert_eq!(event(Newtype((1, 2))), r#"42["a",1,2]"#);
+        assert_eq!(event(Newtype(())), r#"42["a"]"#);
+        assert_eq!(event(((), 1)), r#"42["a",null,1]"#);
+        assert_eq!(event(vec![1, 2]), r#"42["a",[1,2]]"#);
+        assert_eq!(event(vec![(1, 2)]), r#"42["a",[[1,2]]]"#);
+        assert_eq!(event(Some((1, 2))), r#"42["a",[1,2]]"#);
+        assert_eq!(event(None::<u8>), r#"42["a",null]"#);
+        assert_eq!(event(f64::NAN), r#"42["a",null]"#);
+        assert_eq!(event("x"), r#"42["a","x"]"#);
+        assert_eq!(event(Choice::One), r#"42["a","One"]"#);
+        assert_eq!(event(Choice::Two(1, 2)), r#"42["a",{"Two":[1,2]}]"#);
+        assert_eq!(event(Choice::Three { x: 1 }), r#"42["a",{"Three":{"x":1}}]"#);
+        assert_eq!(event(Choice::Four(1)), r#"42["a",{"Four":1}]"#);
+        assert_eq!(head(&CODEC.ack(&Nsp::ROOT, AckId(1), &(1, "x")).unwrap()), r#"431[1,"x"]"#);
+        assert_eq!(head(&CODEC.ack(&Nsp::ROOT, AckId(1), "x").unwrap()), r#"431["x"]"#);
+    }
+
+    #[test]
+    fn attachments_are_numbered_depth_first() {
+        #[derive(Serialize)]
+        enum Choice {
+            Whole(Bytes),
+            Part { of: Bytes },
+        }
+        let bytes = |n: u8| Bytes::copy_from_slice(&[n]);
+        let args = (vec![Some(bytes(0))], Choice::Whole(bytes(1)), Choice::Part { of: bytes(2) }, bytes(3));
+        let encoded = CODEC.event(&Nsp::ROOT, None, "a", &args).unwrap();
+        let num = |n: u8| alloc::format!(r#"{{"_placeholder":true,"num":{n}}}"#);
+        let text = alloc::format!(
+            r#"454-["a",[{}],{{"Whole":{}}},{{"Part":{{"of":{}}}}},{}]"#,
+            num(0),
+            num(1),
+            num(2),
+            num(3)
+        );
+        assert_eq!(head(&encoded), text);
+        let frames: Vec<_> = encoded.frames().collect();
+        assert_eq!(frames.len(), encoded.frame_count());
+        assert_eq!(frames[1..], [0, 1, 2, 3].map(|n| Frame::Binary(bytes(n))));
+        assert_eq!(encoded.bytes_len(), text.len() + 4);
+    }
+
+    #[test]
+    fn reserved_names_are_refused_and_error_is_not_one() {
+        for name in
+            ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
+        {
+            assert_eq!(CODEC.event(&Nsp::ROOT, None, name, &()), Err(EncodeError::ReservedEvent));
+            assert_eq!(
+                CODEC.event_raw(&Nsp::ROOT, None, name, &Args::default()),
+                Err(EncodeError::ReservedEvent)
+            );
+        }
+        for name in ["error", "connection", "message", "__proto__"] {
+            assert!(CODEC.event(&Nsp::ROOT, None, name, &()).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_no_string_is_refused_and_the_buffer_is_left_alone() {
+        let mut out = b"before".to_vec();
+        let args = BTreeMap::from([(vec![1], 1)]);
+        let result = CODEC.event_into(&mut out, &Nsp::ROOT, None, "a", &args);
+        assert_eq!(result, Err(EncodeError::Serialize { reason: "key must be a string".into() }));
+        assert_eq!(out, b"before");
+        assert_eq!(event(BTreeMap::from([(1, true)])), r#"42["a",{"1":true}]"#);
+        assert_eq!(event(BTreeMap::from([(true, 1)])), r#"42["a",{"true":1}]"#);
+        assert_eq!(event(BTreeMap::from([('"', 1)])), r#"42["a",{"\"":1}]"#);
+    }
+
+    #[test]
+    fn a_buffer_of_the_caller_is_appended_to() {
+        let mut out = Vec::new();
+        let attachments = CODEC.event_into(&mut out, &Nsp::ROOT, None, "a", &1).unwrap();
+        assert!(attachments.is_empty());
+        let attachments = CODEC.ack_into(&mut out, &Nsp::ROOT, AckId(2), &BYTES).unwrap();
+        assert_eq!(attachments[..], [BYTES]);
+        assert_eq!(out, br#"42["a",1]461-2[{"_placeholder":true,"num":0}]"#);
+    }
+
+    #[test]
+    fn an_offset_is_one_more_argument_of_an_event() {
+        let with_offset = |encoded: Encoded| String::from(head(&encoded.with_offset("Q7\"g")));
+        let event = CODEC.event(&Nsp::ROOT, None, "a", &1).unwrap();
+        assert_eq!(with_offset(event), r#"42["a",1,"Q7\"g"]"#);
+        let bare = CODEC.event(&nsp("/n"), None, "a", &()).unwrap();
+        assert_eq!(with_offset(bare), r#"42/n,["a","Q7\"g"]"#);
+        let binary = CODEC.event(&Nsp::ROOT, None, "a", &BYTES).unwrap();
+        assert_eq!(binary.with_offset("x").attachments(), [BYTES]);
+        assert_eq!(with_offset(binary), r#"451-["a",{"_placeholder":true,"num":0},"Q7\"g"]"#);
+        let ack = CODEC.ack(&Nsp::ROOT, AckId(1), &1).unwrap();
+        assert_eq!(ack.with_offset("x"), ack);
+        let connect = CODEC.connect(&Nsp::ROOT, Some(&json!({"token": []}))).unwrap();
+        assert_eq!(connect.with_offset("x"), connect);
+    }
+
+    #[test]
+    fn raw_json_goes_through_as_it_is() {
+        let raw = serde_json::value::RawValue::from_string("{ \"x\" : 1e2 }".into()).unwrap();
+        assert_eq!(event((&raw, 2)), r#"42["a",{ "x" : 1e2 },2]"#);
+        assert_eq!(event(&*raw), r#"42["a",{ "x" : 1e2 }]"#);
+    }
+}

@@ -1,0 +1,38 @@
+//! Socket.IO packets: what they mean, and how they are written into Engine.IO messages and read back
+//! (REFERENCE 3).
+//!
+//! [`Decoder`] turns the messages of one connection into [`Packet`]s, [`Codec`] turns events, acknowledgements and
+//! the rest into [`Encoded`] frames. Arguments stay raw in between: text or msgpack is checked once when it
+//! arrives, and decoded once, into the type the application asks for ([`Args::decode`]).
+//!
+//! This layer does not know which namespaces exist, who has joined them, or what an acknowledgement id belongs to.
+
+mod args;
+mod attachments;
+mod decode;
+mod encode;
+mod json;
+mod limits;
+mod nsp;
+mod packet;
+mod payload;
+mod placeholder;
+mod text;
+
+pub use args::{Args, ArgsError, Raw, RawArgs};
+pub use attachments::Attachments;
+pub use decode::{DecodeError, Decoder};
+pub use encode::{Codec, EncodeError, Encoded};
+pub use limits::Limits;
+pub use nsp::{InvalidNsp, Nsp};
+pub use packet::{Body, Event, Packet};
+pub use payload::{Payload, PayloadError};
+
+/// Whether an event of this name belongs to the library (REFERENCE 4.3): such names are refused when they are sent,
+/// and by the text decoder when they are received. `error`, `connection` and `message` are ordinary names.
+pub fn is_reserved_event(name: &str) -> bool {
+    matches!(
+        name,
+        "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener"
+    )
+}

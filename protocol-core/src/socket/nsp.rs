@@ -1,0 +1,133 @@
+//! The name of a namespace.
+
+use core::borrow::Borrow;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::ops::Deref;
+
+use thiserror::Error;
+
+use crate::Str;
+
+/// The name of a namespace: `/` or `/admin`, with everything after the slash taken verbatim, `?…` included
+/// (REFERENCE 3.2).
+///
+/// Cloning costs a reference count. A name that was decoded is a slice of its packet and keeps the packet's buffer
+/// alive: what outlives the packet takes a [`detached`](Self::detached) copy.
+#[derive(Clone, Eq, PartialEq, PartialOrd, Ord)]
+pub struct Nsp(Str);
+
+/// The name contains a comma, which ends a namespace on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a namespace name cannot contain a comma")]
+pub struct InvalidNsp;
+
+impl Nsp {
+    /// The main namespace, `/`.
+    pub const ROOT: Self = Self(Str::from_static("/"));
+
+    /// A namespace by its name; a missing leading slash is added (REFERENCE 4.3).
+    ///
+    /// # Errors
+    /// [`InvalidNsp`] when the name contains a comma: the text parser could not tell where it ends.
+    pub fn new(name: &str) -> Result<Self, InvalidNsp> {
+        if name.contains(',') {
+            return Err(InvalidNsp);
+        }
+        match name {
+            "" | "/" => Ok(Self::ROOT),
+            _ if name.starts_with('/') => Ok(Self(name.into())),
+            _ => Ok(Self(alloc::format!("/{name}").into())),
+        }
+    }
+
+    /// A name as it came off the wire.
+    pub(super) fn received(name: Str) -> Self {
+        if name == *"/" { Self::ROOT } else { Self(name) }
+    }
+
+    /// The name, with its leading slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the main namespace.
+    pub fn is_root(&self) -> bool {
+        self.as_str() == "/"
+    }
+
+    /// A copy that keeps no packet alive.
+    pub fn detached(&self) -> Self {
+        if self.is_root() { Self::ROOT } else { Self(self.as_str().into()) }
+    }
+}
+
+impl Default for Nsp {
+    fn default() -> Self {
+        Self::ROOT
+    }
+}
+
+impl Deref for Nsp {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Nsp {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Nsp {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Hash for Nsp {
+    // As `str` does, which `Borrow<str>` promises.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl TryFrom<&str> for Nsp {
+    type Error = InvalidNsp;
+
+    fn try_from(name: &str) -> Result<Self, InvalidNsp> {
+        Self::new(name)
+    }
+}
+
+impl fmt::Display for Nsp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Nsp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_slash_is_added() {
+        assert_eq!(Nsp::new("admin").as_deref(), Ok("/admin"));
+        assert_eq!(Nsp::new("/admin").as_deref(), Ok("/admin"));
+        assert_eq!(Nsp::new(""), Ok(Nsp::ROOT));
+    }
+
+    #[test]
+    fn a_comma_is_refused() {
+        assert_eq!(Nsp::new("/a,b"), Err(InvalidNsp));
+    }
+}

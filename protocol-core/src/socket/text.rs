@@ -1,0 +1,156 @@
+//! The text parser: `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]` (REFERENCE 3.1, 3.2).
+//!
+//! Stricter than the reference where it leans on JavaScript: numbers are plain decimal digits (it takes ` 1` and
+//! `0x1` as counts, and spaces as digits of an id), and an id that does not fit 64 bits is refused (it would be sent
+//! back rounded).
+
+use alloc::string::String;
+
+use super::args::Args;
+use super::decode::DecodeError;
+use super::json::{Kind, List, Scanner};
+use super::packet::Name;
+use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved_event, placeholder};
+use crate::{AckId, Str};
+
+/// Decodes a text message: the packet, and how many attachments it still lacks.
+pub(super) fn decode(text: Str, limits: &Limits) -> Result<(Packet, usize), DecodeError> {
+    let bytes = text.as_bytes();
+    let kind = match bytes.first() {
+        Some(kind @ b'0'..=b'6') => *kind,
+        _ => return Err(DecodeError::UnknownType),
+    };
+    let mut at = 1;
+    let mut attachments = None;
+    if let b'5' | b'6' = kind {
+        attachments = Some(attachment_count(&bytes[at..], limits, &mut at)?);
+    }
+    let nsp = if bytes.get(at) == Some(&b'/') {
+        let name = &text[at..];
+        let (name, length) = match name.find(',') {
+            Some(comma) => (&name[..comma], comma + 1),
+            None => (name, name.len()),
+        };
+        at += length;
+        if name == "/" { Nsp::ROOT } else { Nsp::received(text.slice_ref(name)) }
+    } else {
+        Nsp::ROOT
+    };
+    let ack = ack_id(&text[at..], &mut at)?;
+    let empty = at == text.len();
+    let body = match kind {
+        b'0' => Body::Connect(payload(&text, at, limits, &[Kind::Object])?),
+        b'1' if empty => Body::Disconnect,
+        b'1' => return Err(DecodeError::InvalidPayload),
+        b'2' | b'5' if empty => Body::Unnamed,
+        b'2' | b'5' => Body::Event(event(text, at, ack, limits, attachments)?),
+        b'3' | b'6' if empty => Body::Ack { id: ack, args: Args::default() },
+        b'3' | b'6' => {
+            let (text, list) = list(text, at, limits, attachments, false)?;
+            Body::Ack { id: ack, args: Args::json(text, &list) }
+        }
+        _ => Body::ConnectError(payload(&text, at, limits, &[Kind::Object, Kind::String])?),
+    };
+    Ok((Packet { nsp, body }, attachments.unwrap_or(0)))
+}
+
+fn attachment_count(bytes: &[u8], limits: &Limits, at: &mut usize) -> Result<usize, DecodeError> {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 || bytes.get(digits) != Some(&b'-') {
+        return Err(DecodeError::IllegalAttachments);
+    }
+    *at += digits + 1;
+    let count = bytes[..digits]
+        .iter()
+        .try_fold(0_usize, |count, digit| count.checked_mul(10)?.checked_add(usize::from(digit - b'0')))
+        .unwrap_or(usize::MAX);
+    match count {
+        0 => Err(DecodeError::IllegalAttachments),
+        _ if count > limits.max_attachments => Err(DecodeError::TooManyAttachments),
+        _ => Ok(count),
+    }
+}
+
+fn ack_id(text: &str, at: &mut usize) -> Result<Option<AckId>, DecodeError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return Ok(None);
+    }
+    *at += digits;
+    text[..digits].parse().map(|id| Some(AckId(id))).map_err(|_| DecodeError::AckIdTooLarge)
+}
+
+fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Option<Payload>, DecodeError> {
+    if at == text.len() {
+        return Ok(None);
+    }
+    let (kind, range) = Scanner::new(text, at, limits.nesting(), None).single()?;
+    if !kinds.contains(&kind) {
+        return Err(DecodeError::InvalidPayload);
+    }
+    Ok(Some(Payload::json(text.slice_ref(&text[range]))))
+}
+
+fn event(
+    text: Str,
+    at: usize,
+    ack: Option<AckId>,
+    limits: &Limits,
+    attachments: Option<usize>,
+) -> Result<Event, DecodeError> {
+    let (text, list) = list(text, at, limits, attachments, true)?;
+    let name = match &list.name {
+        Some((Kind::String, quoted)) => {
+            let inner = quoted.start + 1..quoted.end - 1;
+            if text[inner.clone()].contains('\\') {
+                Name::Apart(unescape(&text[quoted.clone()])?.into())
+            } else {
+                Name::Slice(inner)
+            }
+        }
+        Some((Kind::Number, number)) => Name::Slice(number.clone()),
+        _ => return Err(DecodeError::InvalidPayload),
+    };
+    let event = Event { ack, name, args: Args::json(text, &list) };
+    if is_reserved_event(event.name()) {
+        return Err(DecodeError::ReservedEvent);
+    }
+    Ok(event)
+}
+
+/// Checks an argument list, and brings its placeholders into the usual spelling.
+fn list(
+    text: Str,
+    at: usize,
+    limits: &Limits,
+    attachments: Option<usize>,
+    named: bool,
+) -> Result<(Str, List), DecodeError> {
+    let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
+    let list = scanner.list(named)?;
+    let Some(count) = attachments.filter(|_| scanner.irregular()) else { return Ok((text, list)) };
+    let usual: Str = placeholder::normalise(&text[at..], count)?.into();
+    let list = Scanner::new(&usual, 0, limits.nesting(), None).list(named)?;
+    Ok((usual, list))
+}
+
+/// The text of a JSON string.
+fn unescape(quoted: &str) -> Result<String, DecodeError> {
+    /// `serde_json` gives halves of surrogate pairs to those who ask for bytes.
+    struct Lossy;
+
+    impl serde::de::Visitor<'_> for Lossy {
+        type Value = String;
+
+        fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+
+    serde::Deserializer::deserialize_bytes(&mut serde_json::Deserializer::from_str(quoted), Lossy)
+        .map_err(|_| DecodeError::InvalidPayload)
+}
