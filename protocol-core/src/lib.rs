@@ -7,6 +7,8 @@ extern crate alloc;
 
 pub mod engine;
 mod id;
+pub mod peer;
+pub mod rooms;
 pub mod socket;
 mod time;
 

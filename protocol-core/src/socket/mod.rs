@@ -7,26 +7,32 @@
 //!
 //! This layer does not know which namespaces exist, who has joined them, or what an acknowledgement id belongs to.
 
+mod acks;
 mod args;
 mod attachments;
 mod decode;
 mod encode;
+mod from_args;
 mod json;
 mod limits;
 mod nsp;
 mod packet;
 mod payload;
 mod placeholder;
+mod reason;
+pub mod server;
 mod text;
 
 pub use args::{Args, ArgsError, Raw, RawArgs};
 pub use attachments::Attachments;
 pub use decode::{DecodeError, Decoder};
 pub use encode::{Codec, EncodeError, Encoded};
+pub use from_args::FromArgs;
 pub use limits::Limits;
 pub use nsp::{InvalidNsp, Nsp};
 pub use packet::{Body, Event, Packet};
 pub use payload::{Payload, PayloadError};
+pub use reason::DisconnectReason;
 
 /// Whether an event of this name belongs to the library (REFERENCE 4.3): such names are refused when they are sent,
 /// and by the text decoder when they are received. `error`, `connection` and `message` are ordinary names.

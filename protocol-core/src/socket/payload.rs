@@ -1,6 +1,7 @@
 //! The data of CONNECT and CONNECT_ERROR.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use core::fmt;
 
@@ -9,6 +10,7 @@ use thiserror::Error;
 
 use super::args::Raw;
 use crate::Str;
+use crate::engine::http::Pairs;
 
 /// One raw value: credentials, the answer to a CONNECT, or the reason of a refusal. Checked when it was received,
 /// decoded when somebody asks.
@@ -32,9 +34,18 @@ pub struct PayloadError {
 }
 
 impl Payload {
+    /// `{}`: what a client that sends no credentials is taken to have sent (REFERENCE 4.5).
+    pub const EMPTY_OBJECT: Self = Self::json(Str::from_static("{}"));
+
     /// Valid JSON without white space around it.
     pub(super) const fn json(text: Str) -> Self {
         Self(Repr::Json(text))
+    }
+
+    /// The parameters of a query as an object of strings: the credentials of a revision 3 client (REFERENCE 2.5).
+    pub(super) fn of_query(query: &str) -> Option<Self> {
+        let pairs: BTreeMap<_, _> = Pairs::of(query).collect();
+        Some(Self::json(serde_json::to_string(&pairs).ok()?.into()))
     }
 
     /// The value as a `T`.
