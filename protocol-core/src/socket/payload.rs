@@ -1,11 +1,12 @@
 //! The data of CONNECT and CONNECT_ERROR.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serializer};
 use thiserror::Error;
 
 use super::args::Raw;
@@ -44,8 +45,17 @@ impl Payload {
 
     /// The parameters of a query as an object of strings: the credentials of a revision 3 client (REFERENCE 2.5).
     pub(super) fn of_query(query: &str) -> Option<Self> {
-        let pairs: BTreeMap<_, _> = Pairs::of(query).collect();
-        Some(Self::json(serde_json::to_string(&pairs).ok()?.into()))
+        let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+        for (name, value) in Pairs::of(query) {
+            // As in a JavaScript object: the first keeps its place, the last its value.
+            match pairs.iter_mut().find(|(known, _)| *known == name) {
+                Some(pair) => pair.1 = value,
+                None => pairs.push((name, value)),
+            }
+        }
+        let mut json = Vec::new();
+        serde_json::Serializer::new(&mut json).collect_map(pairs).ok()?;
+        Some(Self::json(Str::try_from(json).ok()?))
     }
 
     /// The value as a `T`.
