@@ -2,11 +2,12 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::{Deserialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::args::Raw;
@@ -45,17 +46,16 @@ impl Payload {
 
     /// The parameters of a query as an object of strings: the credentials of a revision 3 client (REFERENCE 2.5).
     pub(super) fn of_query(query: &str) -> Option<Self> {
-        let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+        let mut members = Members::default();
         for (name, value) in Pairs::of(query) {
             // As in a JavaScript object: the first keeps its place, the last its value.
-            match pairs.iter_mut().find(|(known, _)| *known == name) {
-                Some(pair) => pair.1 = value,
-                None => pairs.push((name, value)),
+            let next = members.values.len();
+            match *members.places.entry(name).or_insert(next) {
+                place if place == next => members.values.push(value),
+                place => members.values[place] = value,
             }
         }
-        let mut json = Vec::new();
-        serde_json::Serializer::new(&mut json).collect_map(pairs).ok()?;
-        Some(Self::json(Str::try_from(json).ok()?))
+        Some(Self::json(serde_json::to_string(&members).ok()?.into()))
     }
 
     /// The value as a `T`.
@@ -80,6 +80,21 @@ impl Payload {
         match &self.0 {
             Repr::Json(text) => Self::json(Str::from(&**text)),
         }
+    }
+}
+
+/// The members of an object in the order in which they were named first.
+#[derive(Default)]
+struct Members<'a> {
+    places: BTreeMap<Cow<'a, str>, usize>,
+    values: Vec<Cow<'a, str>>,
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut names: Vec<_> = self.places.iter().collect();
+        names.sort_unstable_by_key(|(_, place)| **place);
+        serializer.collect_map(names.into_iter().map(|(name, place)| (name, &self.values[*place])))
     }
 }
 
