@@ -111,10 +111,6 @@ function connect() {
   });
 
   for (const [event, handler] of Object.entries(INCOMING)) socket.on(event, handler);
-
-  // With polling nothing tells the server that a tab is gone, except saying so.
-  addEventListener("pagehide", () => socket.disconnect());
-  addEventListener("pageshow", (event) => event.persisted && socket.connect());
 }
 
 function showTransport(name) {
@@ -167,36 +163,52 @@ async function login(name) {
   }
   state.me = answer.name;
   remember(answer.name);
-  signedIn(answer);
+  take(answer);
+  goOnline();
   view.showChat(state.me);
   open(conversationOf({ room: LOBBY }));
 }
 
-function signedIn(answer) {
+function take({ users, rooms }) {
+  state.users = new Set(users);
+  setRooms(rooms);
+}
+
+function goOnline() {
   state.online = true;
-  state.users = new Set(answer.users);
-  setRooms(answer.rooms);
   view.setOnline(true);
   refreshLists();
 }
 
-/** After a reconnection: the server knows nothing of us any more. */
+/** After a reconnection the server knows nothing of us any more: first the name, then the rooms, then what has waited. */
 async function resume() {
   const answer = await ask(ACK_TIMEOUT_MS, "login", state.me);
   if (!answer.ok) {
-    if (answer.code === "no_answer" && !socket.connected) return; // the next connection tries again
+    if (!socket.connected) return; // the next connection tries again
     view.showBanner(answer.message, () => location.reload());
     return;
   }
-  signedIn(answer);
+  take(answer);
   for (const room of [...state.joined].filter((room) => room !== LOBBY)) {
     const joined = await ask(ACK_TIMEOUT_MS, "join", room);
+    if (!socket.connected) return;
     if (!joined.ok) state.joined.delete(room);
   }
+  goOnline();
   view.hideBanner();
   view.addNotice(state.current, "Connected again");
-  refreshLists();
   for (const job of state.outbox.splice(0)) transmit(job);
+}
+
+/** Says goodbye, and starts afresh when the goodbye is out: a reload would cut it off. */
+function leaveChat() {
+  const { engine } = socket.io;
+  if (!socket.connected) {
+    location.reload();
+    return;
+  }
+  engine.once("close", () => location.reload());
+  socket.disconnect();
 }
 
 function remember(name) {
@@ -227,8 +239,7 @@ const INCOMING = {
     state.users.delete(name);
     for (const conversation of state.conversations.values()) view.stopTyping(conversation, name);
     refreshLists();
-    const lost = reason === "ping timeout" || reason === "transport error";
-    const words = lost ? "has lost the connection" : "has left";
+    const words = reason === "ping timeout" ? "has lost the connection" : "has left";
     notice(conversationOf({ room: LOBBY }), name, words);
     const between = state.conversations.get(`@${name}`);
     if (between) notice(between, name, words);
@@ -334,17 +345,17 @@ async function joinRoom(rawName) {
   return null;
 }
 
-async function leaveRoom({ target: { room } }) {
+async function leaveRoom(conversation) {
+  const { room } = conversation.target;
   const answer = await ask(ACK_TIMEOUT_MS, "leave", room);
   if (!answer.ok) {
     view.composeNote(answer.message);
     return;
   }
   state.joined.delete(room);
-  open(conversationOf({ room: LOBBY }));
-  const left = state.conversations.get(`#${room}`);
-  state.conversations.delete(left.key);
-  view.removeConversation(left);
+  if (state.current === conversation) open(conversationOf({ room: LOBBY }));
+  state.conversations.delete(conversation.key);
+  view.removeConversation(conversation);
   refreshLists();
 }
 
@@ -480,7 +491,7 @@ function bindView() {
     sendText,
     sendPicture,
     typing: noteTyping,
-    leaveChat: () => location.reload(),
+    leaveChat,
     visible() {
       if (!state.current) return;
       state.current.unread = 0;

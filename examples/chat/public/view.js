@@ -238,9 +238,10 @@ export function setUnread(unread) {
 }
 
 function toggleDrawer(open) {
+  if ($("chat").classList.contains("drawer") === open) return;
   $("chat").classList.toggle("drawer", open);
   $("drawer-open").setAttribute("aria-expanded", String(open));
-  if (open) $("drawer-close").focus();
+  $(open ? "drawer-close" : "drawer-open").focus();
 }
 
 function toggleRoomForm(open) {
@@ -298,7 +299,9 @@ export function showConversation(conversation) {
   composeNote("");
   composerChanged();
   renderTyping();
+  // On a phone the keyboard would cover what has just been opened.
   if (matchMedia("(pointer: fine)").matches) composer.focus();
+  else log.focus({ preventScroll: true });
 }
 
 export function renderHead({ target, title }, subtitle, leavable) {
