@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::{Body, Codec, Event, Limits, Packet, text};
+use super::{Body, Codec, Event, Limits, Packet, msgpack, text};
 use crate::engine::packet::Message;
 
 /// Puts the packets of one connection together: text, then the attachments it announced (REFERENCE 3.1, 3.2).
@@ -68,9 +68,12 @@ pub enum DecodeError {
     /// The attachments of one packet add up to more than [`Limits::max_attachment_bytes`].
     #[error("attachments are too large")]
     AttachmentsTooLarge,
-    /// The acknowledgement id does not fit 64 bits.
-    #[error("acknowledgement id is too large")]
-    AckIdTooLarge,
+    /// The acknowledgement id is not a number of 64 bits.
+    #[error("invalid packet id")]
+    InvalidAckId,
+    /// The namespace is not a string.
+    #[error("invalid namespace")]
+    InvalidNamespace,
     /// The data is malformed, or not of the kind that the packet type asks for.
     #[error("invalid payload")]
     InvalidPayload,
@@ -83,7 +86,7 @@ pub enum DecodeError {
     /// A placeholder whose `num` is not the index of an attachment.
     #[error("illegal placeholder")]
     IllegalPlaceholder,
-    /// Text where an attachment is due.
+    /// Text where an attachment is due; and to the msgpack parser, any text.
     #[error("got plaintext data when reconstructing a packet")]
     UnexpectedText,
     /// Binary data where no attachment is due.
@@ -123,6 +126,7 @@ impl Decoder {
             (State::Ready, Message::Text(text)) => {
                 let (packet, missing) = match self.codec {
                     Codec::Text => text::decode(text, &self.limits)?,
+                    Codec::Msgpack => return Err(DecodeError::UnexpectedText),
                 };
                 if missing == 0 {
                     return Ok(Some(packet));
@@ -133,7 +137,10 @@ impl Decoder {
                     State::Reconstructing(Box::new(Reconstruction { packet, missing, received, bytes: 0 }));
                 Ok(None)
             }
-            (State::Ready, Message::Binary(_)) => Err(DecodeError::UnexpectedBinary),
+            (State::Ready, Message::Binary(bytes)) => match self.codec {
+                Codec::Text => Err(DecodeError::UnexpectedBinary),
+                Codec::Msgpack => msgpack::decode(&bytes, &self.limits).map(Some),
+            },
             (State::Reconstructing(_), Message::Text(_)) => Err(DecodeError::UnexpectedText),
             (State::Reconstructing(mut partial), Message::Binary(next)) => {
                 partial.bytes = partial.bytes.saturating_add(next.len());
@@ -195,11 +202,13 @@ mod tests {
         let payload = |payload: &Option<super::super::Payload>| match payload {
             Some(payload) => match payload.raw() {
                 Raw::Json(text) => text.to_string(),
+                Raw::Msgpack(_) => "msgpack".into(),
             },
             None => "-".into(),
         };
         let args = |args: &super::super::Args| match args.raw() {
             Raw::Json(text) => format!("{}:{text}", args.len()),
+            Raw::Msgpack(_) => "msgpack".into(),
         };
         let id = |id: Option<AckId>| id.map_or("-".into(), |id| id.to_string());
         let body = match &packet.body {
@@ -254,7 +263,7 @@ mod tests {
             ("20[\"a\"]", "/ EVENT 0 a 0:"),
             ("2007[\"a\"]", "/ EVENT 7 a 0:"),
             ("218446744073709551615[\"a\"]", "/ EVENT 18446744073709551615 a 0:"),
-            ("218446744073709551616[\"a\"]", "AckIdTooLarge"),
+            ("218446744073709551616[\"a\"]", "InvalidAckId"),
             ("2-1[\"a\"]", "InvalidPayload"),
             ("2+1[\"a\"]", "InvalidPayload"),
             ("21.5[\"a\"]", "InvalidPayload"),

@@ -13,6 +13,7 @@ mod decode;
 mod encode;
 mod json;
 mod limits;
+mod msgpack;
 mod nsp;
 mod packet;
 mod payload;

@@ -4,10 +4,12 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::fmt;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::args::Raw;
+use super::msgpack::Reader;
 use crate::Str;
 
 /// One raw value: credentials, the answer to a CONNECT, or the reason of a refusal. Checked when it was received,
@@ -21,6 +23,7 @@ pub struct Payload(Repr);
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Json(Str),
+    Msgpack(Bytes),
 }
 
 /// The payload is not what the receiver takes: whose fault it is depends on what was asked for.
@@ -37,6 +40,11 @@ impl Payload {
         Self(Repr::Json(text))
     }
 
+    /// One valid value in msgpack.
+    pub(super) const fn msgpack(bytes: Bytes) -> Self {
+        Self(Repr::Msgpack(bytes))
+    }
+
     /// The value as a `T`.
     ///
     /// # Errors
@@ -44,6 +52,7 @@ impl Payload {
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         match &self.0 {
             Repr::Json(text) => serde_json::from_str(text).map_err(PayloadError::new),
+            Repr::Msgpack(bytes) => T::deserialize(&mut Reader::new(bytes)).map_err(PayloadError::new),
         }
     }
 
@@ -51,6 +60,7 @@ impl Payload {
     pub fn raw(&self) -> Raw<'_> {
         match &self.0 {
             Repr::Json(text) => Raw::Json(text),
+            Repr::Msgpack(bytes) => Raw::Msgpack(bytes),
         }
     }
 
@@ -58,6 +68,7 @@ impl Payload {
     pub fn detached(&self) -> Self {
         match &self.0 {
             Repr::Json(text) => Self::json(Str::from(&**text)),
+            Repr::Msgpack(bytes) => Self::msgpack(Bytes::copy_from_slice(bytes)),
         }
     }
 }

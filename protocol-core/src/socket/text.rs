@@ -77,7 +77,7 @@ fn ack_id(text: &str, at: &mut usize) -> Result<Option<AckId>, DecodeError> {
         return Ok(None);
     }
     *at += digits;
-    text[..digits].parse().map(|id| Some(AckId(id))).map_err(|_| DecodeError::AckIdTooLarge)
+    text[..digits].parse().map(|id| Some(AckId(id))).map_err(|_| DecodeError::InvalidAckId)
 }
 
 fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Option<Payload>, DecodeError> {

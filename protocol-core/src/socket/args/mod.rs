@@ -15,9 +15,11 @@ use serde_json::de::StrRead;
 use thiserror::Error;
 
 use self::list::{Progress, Source, TopLevel};
-use super::Attachments;
 use super::json::{List, Scanner};
+use super::msgpack::Reader;
+use super::{Attachments, DecodeError, Limits};
 use crate::Str;
+use crate::engine::packet::Message;
 
 /// The arguments of an event or an acknowledgement, as they were received, and their attachments.
 ///
@@ -30,6 +32,7 @@ pub struct Args(Repr);
 #[derive(Clone)]
 enum Repr {
     Json(JsonArgs),
+    Msgpack(MsgpackArgs),
 }
 
 /// A checked argument list within the text of its packet.
@@ -48,11 +51,24 @@ struct JsonArgs {
     attachments: Attachments,
 }
 
+/// A checked array, its attachments within it.
+#[derive(Clone)]
+struct MsgpackArgs {
+    list: Bytes,
+    /// The first argument, or the end.
+    first: usize,
+    len: usize,
+    /// Whether the array begins with the name of an event.
+    named: bool,
+}
+
 /// Arguments, or one of them, as they were received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raw<'a> {
     /// JSON text, valid, and with `{"_placeholder":true,"num":N}` for the attachment `N`.
     Json(&'a str),
+    /// Valid msgpack.
+    Msgpack(&'a [u8]),
 }
 
 /// Why arguments do not fit the type that was asked for. Arguments count from 1.
@@ -82,10 +98,16 @@ impl Args {
         Self(Repr::Json(JsonArgs { text, start, first, end, len, named, attachments }))
     }
 
+    /// A checked array.
+    pub(super) const fn msgpack(list: Bytes, first: usize, len: usize, named: bool) -> Self {
+        Self(Repr::Msgpack(MsgpackArgs { list, first, len, named }))
+    }
+
     /// Adds the attachments that the packet announced.
     pub(super) fn attach(&mut self, received: Attachments) {
         match &mut self.0 {
             Repr::Json(args) => args.attachments = received,
+            Repr::Msgpack(_) => {}
         }
     }
 
@@ -93,6 +115,29 @@ impl Args {
     pub(super) fn slice(&self, range: Range<usize>) -> &str {
         match &self.0 {
             Repr::Json(args) => &args.text[range],
+            Repr::Msgpack(_) => "",
+        }
+    }
+
+    /// An argument list that came by another way than an event, such as from another node of a cluster: text is a
+    /// JSON array, which has no attachments, and binary is a msgpack array.
+    ///
+    /// # Errors
+    /// [`DecodeError::InvalidPayload`] when it is not a valid array, and [`DecodeError::NestingTooDeep`].
+    pub fn parse(list: Message, limits: &Limits) -> Result<Self, DecodeError> {
+        match list {
+            Message::Text(text) => {
+                let list = Scanner::new(&text, 0, limits.nesting(), None).list(false)?;
+                Ok(Self::json(text, &list))
+            }
+            Message::Binary(bytes) => {
+                let mut reader = Reader::new(&bytes);
+                reader.skip(0, limits.nesting())?;
+                if reader.at() < bytes.len() {
+                    return Err(DecodeError::InvalidPayload);
+                }
+                super::msgpack::arguments(bytes, false)
+            }
         }
     }
 
@@ -100,6 +145,7 @@ impl Args {
     pub const fn len(&self) -> usize {
         match &self.0 {
             Repr::Json(args) => args.len,
+            Repr::Msgpack(args) => args.len,
         }
     }
 
@@ -136,13 +182,19 @@ impl Args {
                 let source = WithAttachments { args, slot: &mut None };
                 T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))
             }
+            Repr::Msgpack(args) => {
+                let source = Msgpack { args, slot: &mut None };
+                T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))
+            }
         }
     }
 
-    /// All arguments as they were received, without the brackets around them: JSON separated by commas.
+    /// All arguments as they were received, without the brackets around them: JSON separated by commas, or msgpack
+    /// values one after the other.
     pub fn raw(&self) -> Raw<'_> {
         match &self.0 {
             Repr::Json(args) => Raw::Json(&args.text[args.first..args.end]),
+            Repr::Msgpack(args) => Raw::Msgpack(&args.list[args.first..]),
         }
     }
 
@@ -151,16 +203,18 @@ impl Args {
         RawArgs { args: self, next: 0, at: 0 }
     }
 
-    /// The attachments, in the order they travelled.
+    /// The attachments, in the order they travelled. Bytes in msgpack are none.
     pub fn attachments(&self) -> &[Bytes] {
         match &self.0 {
             Repr::Json(args) => &args.attachments,
+            Repr::Msgpack(_) => &[],
         }
     }
 
     pub(super) fn shared_attachments(&self) -> Attachments {
         match &self.0 {
             Repr::Json(args) => args.attachments.clone(),
+            Repr::Msgpack(_) => Attachments::NONE,
         }
     }
 }
@@ -193,6 +247,13 @@ impl<'a> Iterator for RawArgs<'a> {
                 scanner.space();
                 self.at = scanner.at() + 1;
                 Some(Raw::Json(argument))
+            }
+            Raw::Msgpack(list) => {
+                let rest = list.get(self.at..)?;
+                let mut reader = Reader::new(rest);
+                reader.skip(0, Limits::NESTING_CAP).ok()?;
+                self.at += reader.at();
+                Some(Raw::Msgpack(rest.get(..reader.at())?))
             }
         }
     }
@@ -301,6 +362,31 @@ impl<'a, 'de> Source<'de> for WithAttachments<'a, 'de> {
     fn list(self) -> Self::Deserializer {
         let Self { args, slot } = self;
         binary::Placeholders::new(Plain { args, slot }.list(), &args.attachments)
+    }
+}
+
+struct Msgpack<'a, 'de> {
+    args: &'de MsgpackArgs,
+    slot: &'a mut Option<Reader<'de>>,
+}
+
+impl<'a, 'de> Source<'de> for Msgpack<'a, 'de> {
+    type Deserializer = &'a mut Reader<'de>;
+
+    fn len(&self) -> usize {
+        self.args.len
+    }
+
+    fn named(&self) -> bool {
+        self.args.named
+    }
+
+    fn first(self) -> Self::Deserializer {
+        self.slot.insert(Reader::new(&self.args.list[self.args.first..]))
+    }
+
+    fn list(self) -> Self::Deserializer {
+        self.slot.insert(Reader::new(&self.args.list))
     }
 }
 
