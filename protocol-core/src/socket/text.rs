@@ -8,13 +8,13 @@ use alloc::string::String;
 
 use super::args::Args;
 use super::decode::DecodeError;
-use super::json::{Kind, List, Scanner};
+use super::json::{Kind, List, NameToken, Scanner};
 use super::packet::Name;
 use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved_event, placeholder};
 use crate::{AckId, Str};
 
-/// Decodes a text message: the packet, and how many attachments it still lacks.
-pub(super) fn decode(text: Str, limits: &Limits) -> Result<(Packet, usize), DecodeError> {
+/// Decodes a text message. Sets `missing` to the number of attachments that the packet lacks.
+pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<Packet, DecodeError> {
     let bytes = text.as_bytes();
     let kind = match bytes.first() {
         Some(kind @ b'0'..=b'6') => *kind,
@@ -43,15 +43,21 @@ pub(super) fn decode(text: Str, limits: &Limits) -> Result<(Packet, usize), Deco
         b'1' if empty => Body::Disconnect,
         b'1' => return Err(DecodeError::InvalidPayload),
         b'2' | b'5' if empty => Body::Unnamed,
-        b'2' | b'5' => Body::Event(event(text, at, ack, limits, attachments)?),
+        b'2' | b'5' => {
+            let (usual, list) = list(&text, at, limits, attachments, true)?;
+            let text = usual.unwrap_or(text);
+            let name = name(&text, &list)?;
+            Body::Event(Event { ack, name, args: Args::json(text, &list) })
+        }
         b'3' | b'6' if empty => Body::Ack { id: ack, args: Args::default() },
         b'3' | b'6' => {
-            let (text, list) = list(text, at, limits, attachments, false)?;
-            Body::Ack { id: ack, args: Args::json(text, &list) }
+            let (usual, list) = list(&text, at, limits, attachments, false)?;
+            Body::Ack { id: ack, args: Args::json(usual.unwrap_or(text), &list) }
         }
         _ => Body::ConnectError(payload(&text, at, limits, &[Kind::Object, Kind::String])?),
     };
-    Ok((Packet { nsp, body }, attachments.unwrap_or(0)))
+    *missing = attachments.unwrap_or(0);
+    Ok(Packet { nsp, body })
 }
 
 fn attachment_count(bytes: &[u8], limits: &Limits, at: &mut usize) -> Result<usize, DecodeError> {
@@ -91,47 +97,47 @@ fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Opt
     Ok(Some(Payload::json(text.slice_ref(&text[range]))))
 }
 
-fn event(
-    text: Str,
-    at: usize,
-    ack: Option<AckId>,
-    limits: &Limits,
-    attachments: Option<usize>,
-) -> Result<Event, DecodeError> {
-    let (text, list) = list(text, at, limits, attachments, true)?;
-    let name = match &list.name {
-        Some((Kind::String, quoted)) => {
-            let inner = quoted.start + 1..quoted.end - 1;
-            if text[inner.clone()].contains('\\') {
-                Name::Apart(unescape(&text[quoted.clone()])?.into())
-            } else {
-                Name::Slice(inner)
-            }
-        }
-        Some((Kind::Number, number)) => Name::Slice(number.clone()),
+/// The name of an event.
+#[inline]
+fn name(text: &str, list: &List) -> Result<Name, DecodeError> {
+    let Some(NameToken { kind, range, escaped }) = &list.name else {
+        return Err(DecodeError::InvalidPayload);
+    };
+    let range = match kind {
+        Kind::String => range.start + 1..range.end - 1,
+        Kind::Number => range.clone(),
         _ => return Err(DecodeError::InvalidPayload),
     };
-    let event = Event { ack, name, args: Args::json(text, &list) };
-    if is_reserved_event(event.name()) {
-        return Err(DecodeError::ReservedEvent);
-    }
-    Ok(event)
+    let unquoted = &text[range.clone()];
+    let reserved;
+    let name = if *escaped {
+        let name = unescape(&text[range.start - 1..=range.end])?;
+        reserved = is_reserved_event(&name);
+        Name::Apart(name.into())
+    } else {
+        reserved = is_reserved_event(unquoted);
+        // The list ends after its name, and that it ends below 4 GiB has been checked.
+        Name::Slice(range.start as u32..range.end as u32)
+    };
+    if reserved { Err(DecodeError::ReservedEvent) } else { Ok(name) }
 }
 
-/// Checks an argument list, and brings its placeholders into the usual spelling.
+/// Checks an argument list. Where placeholders are not in the usual spelling, the list is rewritten, and is found in
+/// that text.
+#[inline]
 fn list(
-    text: Str,
+    text: &Str,
     at: usize,
     limits: &Limits,
     attachments: Option<usize>,
     named: bool,
-) -> Result<(Str, List), DecodeError> {
-    let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
+) -> Result<(Option<Str>, List), DecodeError> {
+    let mut scanner = Scanner::new(text, at, limits.nesting(), attachments);
     let list = scanner.list(named)?;
-    let Some(count) = attachments.filter(|_| scanner.irregular()) else { return Ok((text, list)) };
+    let Some(count) = attachments.filter(|_| scanner.irregular()) else { return Ok((None, list)) };
     let usual: Str = placeholder::normalise(&text[at..], count)?.into();
     let list = Scanner::new(&usual, 0, limits.nesting(), None).list(named)?;
-    Ok((usual, list))
+    Ok((Some(usual), list))
 }
 
 /// The text of a JSON string.

@@ -15,7 +15,7 @@ use serde_json::de::StrRead;
 use thiserror::Error;
 
 use self::list::{Progress, Source, TopLevel};
-use super::json::{List, Scanner};
+use super::json::{List, Scanner, Span};
 use super::msgpack::Reader;
 use super::{Attachments, DecodeError, Limits};
 use crate::Str;
@@ -39,13 +39,7 @@ enum Repr {
 #[derive(Clone)]
 struct JsonArgs {
     text: Str,
-    /// The opening bracket.
-    start: usize,
-    /// The first argument, or the closing bracket.
-    first: usize,
-    /// The closing bracket.
-    end: usize,
-    len: usize,
+    span: Span,
     /// Whether the list begins with the name of an event.
     named: bool,
     attachments: Attachments,
@@ -93,9 +87,8 @@ pub enum ArgsError {
 impl Args {
     /// A list that a scanner found in `text`.
     pub(super) fn json(text: Str, list: &List) -> Self {
-        let List { start, first, end, len, .. } = *list;
-        let (named, attachments) = (list.name.is_some(), Attachments::NONE);
-        Self(Repr::Json(JsonArgs { text, start, first, end, len, named, attachments }))
+        let named = list.name.is_some();
+        Self(Repr::Json(JsonArgs { text, span: list.span, named, attachments: Attachments::NONE }))
     }
 
     /// A checked array.
@@ -111,11 +104,12 @@ impl Args {
         }
     }
 
-    /// A part of the packet's text.
-    pub(super) fn slice(&self, range: Range<usize>) -> &str {
+    /// A part of the packet that is text.
+    pub(super) fn slice(&self, range: Range<u32>) -> &str {
+        let range = range.start as usize..range.end as usize;
         match &self.0 {
             Repr::Json(args) => &args.text[range],
-            Repr::Msgpack(_) => "",
+            Repr::Msgpack(args) => core::str::from_utf8(&args.list[range]).unwrap_or_default(),
         }
     }
 
@@ -144,7 +138,7 @@ impl Args {
     /// How many arguments there are.
     pub const fn len(&self) -> usize {
         match &self.0 {
-            Repr::Json(args) => args.len,
+            Repr::Json(args) => args.span.len as usize,
             Repr::Msgpack(args) => args.len,
         }
     }
@@ -193,7 +187,7 @@ impl Args {
     /// values one after the other.
     pub fn raw(&self) -> Raw<'_> {
         match &self.0 {
-            Repr::Json(args) => Raw::Json(&args.text[args.first..args.end]),
+            Repr::Json(args) => Raw::Json(&args.text[args.span.first as usize..args.span.end as usize]),
             Repr::Msgpack(args) => Raw::Msgpack(&args.list[args.first..]),
         }
     }
@@ -280,10 +274,7 @@ impl Default for Args {
     fn default() -> Self {
         Self(Repr::Json(JsonArgs {
             text: Str::from_static("[]"),
-            start: 0,
-            first: 1,
-            end: 1,
-            len: 0,
+            span: Span { start: 0, first: 1, end: 1, len: 0 },
             named: false,
             attachments: Attachments::NONE,
         }))
@@ -327,7 +318,7 @@ impl<'a, 'de> Source<'de> for Plain<'a, 'de> {
     type Deserializer = &'a mut JsonDeserializer<'de>;
 
     fn len(&self) -> usize {
-        self.args.len
+        self.args.span.len as usize
     }
 
     fn named(&self) -> bool {
@@ -335,11 +326,11 @@ impl<'a, 'de> Source<'de> for Plain<'a, 'de> {
     }
 
     fn first(self) -> Self::Deserializer {
-        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.first..]))
+        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.span.first as usize..]))
     }
 
     fn list(self) -> Self::Deserializer {
-        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.start..]))
+        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.span.start as usize..]))
     }
 }
 
@@ -347,7 +338,7 @@ impl<'a, 'de> Source<'de> for WithAttachments<'a, 'de> {
     type Deserializer = binary::Placeholders<'de, &'a mut JsonDeserializer<'de>>;
 
     fn len(&self) -> usize {
-        self.args.len
+        self.args.span.len as usize
     }
 
     fn named(&self) -> bool {

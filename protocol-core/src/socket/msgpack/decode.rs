@@ -79,13 +79,16 @@ fn event(bytes: &Bytes, ack: Option<AckId>, start: usize, end: usize) -> Result<
     let mut reader = Reader::new(&bytes[start..end]);
     let Token::Array(1..) = reader.token()? else { return Ok(Body::Unnamed) };
     let name = match reader.token()? {
-        Token::Str(name) => text(bytes, name)?,
-        Token::Uint(number) => Str::from(itoa::Buffer::new().format(number)),
-        Token::Int(number) => Str::from(itoa::Buffer::new().format(number)),
-        Token::Float(number) => Str::from(zmij::Buffer::new().format(number)),
+        Token::Str(name) => {
+            let offset = |at: usize| u32::try_from(at).map_err(|_| DecodeError::InvalidPayload);
+            Name::Slice(offset(reader.at() - name.len())?..offset(reader.at())?)
+        }
+        Token::Uint(number) => Name::Apart(itoa::Buffer::new().format(number).into()),
+        Token::Int(number) => Name::Apart(itoa::Buffer::new().format(number).into()),
+        Token::Float(number) => Name::Apart(zmij::Buffer::new().format(number).into()),
         _ => return Ok(Body::Unnamed),
     };
-    Ok(Body::Event(Event { ack, name: Name::Apart(name), args: arguments(bytes.slice(start..end), true)? }))
+    Ok(Body::Event(Event { ack, name, args: arguments(bytes.slice(start..end), true)? }))
 }
 
 /// A slice of the packet.

@@ -92,13 +92,21 @@ impl<'de> Reader<'de> {
 
     /// Checks and skips one value, which lies within `nesting` arrays and maps.
     pub(in crate::socket) fn skip(&mut self, nesting: usize, max_nesting: usize) -> Result<(), DecodeError> {
+        match self.token()? {
+            head @ (Token::Array(_) | Token::Map(_)) => self.nested(head, nesting, max_nesting),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks and skips what belongs to `head`, which has been taken.
+    fn nested(&mut self, head: Token<'de>, nesting: usize, max_nesting: usize) -> Result<(), DecodeError> {
         // What is still to come in each open array or map; a map counts its keys too, and has its bit set.
         let mut left = [0_usize; Limits::NESTING_CAP];
         let mut maps = 0_u128;
         let mut open = 0_usize;
         let max_nesting = max_nesting.min(nesting + left.len());
+        let mut token = head;
         loop {
-            let token = self.token()?;
             if let Some(&left) = open.checked_sub(1).and_then(|top| left.get(top))
                 && maps & 1 == 1
                 && left % 2 == 0
@@ -124,18 +132,19 @@ impl<'de> Reader<'de> {
                 left[open] = children; // below `max_nesting`, and so within the stack
                 maps = maps << 1 | u128::from(matches!(token, Token::Map(_)));
                 open += 1;
-                continue;
-            }
-            // After a value: leave what ends here.
-            loop {
-                let Some(top) = open.checked_sub(1) else { return Ok(()) };
-                left[top] -= 1;
-                if left[top] > 0 {
-                    break;
+            } else {
+                // After a value: leave what ends here.
+                loop {
+                    let Some(top) = open.checked_sub(1) else { return Ok(()) };
+                    left[top] -= 1;
+                    if left[top] > 0 {
+                        break;
+                    }
+                    open = top;
+                    maps >>= 1;
                 }
-                open = top;
-                maps >>= 1;
             }
+            token = self.token()?;
         }
     }
 
