@@ -128,6 +128,7 @@ impl Decoder {
         matches!(self.state, State::Reconstructing(_))
     }
 
+    #[inline]
     fn begin(&mut self, text: Str) -> Result<Option<Packet>, DecodeError> {
         let mut missing = 0;
         let packet = match self.codec {

@@ -21,26 +21,20 @@ pub(super) enum Kind {
     String,
 }
 
-/// An argument list in its packet.
-#[derive(Debug)]
+/// An argument list in its packet, as [`Scanner::list`] has found it.
+#[derive(Debug, Default)]
 pub(super) struct List {
-    /// The event's name.
-    pub(super) name: Option<NameToken>,
+    /// What the first element is, if it was to be the name of an event.
+    pub(super) name: Option<Kind>,
+    /// Where the name is, quotes included.
+    pub(super) name_range: Range<usize>,
+    /// Whether the name is a string with escapes.
+    pub(super) name_escaped: bool,
     pub(super) span: Span,
 }
 
-/// The first element of a list, as JSON.
-#[derive(Debug)]
-pub(super) struct NameToken {
-    pub(super) kind: Kind,
-    /// Where it is, quotes included.
-    pub(super) range: Range<usize>,
-    /// Whether it is a string with escapes.
-    pub(super) escaped: bool,
-}
-
 /// Where an argument list is. Packets are moved about, so it is small; text of more than 4 GiB is refused.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {
     /// The opening bracket.
     pub(super) start: u32,
@@ -79,9 +73,9 @@ impl<'a> Scanner<'a> {
         self.irregular
     }
 
-    /// Checks a whole argument list and that nothing follows it; `named` lists begin with an event's name.
-    #[inline]
-    pub(super) fn list(&mut self, named: bool) -> Result<List, DecodeError> {
+    /// Checks a whole argument list and that nothing follows it; `named` lists begin with an event's name. What is
+    /// found goes to `found`, so that it is not copied from one result to the next.
+    pub(super) fn list(&mut self, named: bool, found: &mut List) -> Result<(), DecodeError> {
         self.space();
         let start = self.at;
         self.expect(b'[')?;
@@ -89,23 +83,26 @@ impl<'a> Scanner<'a> {
             return Err(DecodeError::NestingTooDeep);
         }
         self.space();
-        let mut name = None;
+        let mut elements = 0;
         let mut first = None;
-        let mut len = 0;
         if self.peek() != Some(b']') {
             loop {
                 let at = self.at;
-                if named && name.is_none() {
-                    let (kind, escaped) = match self.kind()? {
-                        Kind::String => (Kind::String, self.string()?),
-                        _ => (self.value(1)?, false),
-                    };
-                    name = Some(NameToken { kind, range: at..self.at, escaped });
+                if named && elements == 0 {
+                    let kind = self.kind()?;
+                    match kind {
+                        Kind::String => found.name_escaped = self.string()?,
+                        _ => {
+                            self.value(1)?;
+                        }
+                    }
+                    found.name = Some(kind);
+                    found.name_range = at..self.at;
                 } else {
                     self.value(1)?;
                     first = first.or(Some(at));
-                    len += 1;
                 }
+                elements += 1;
                 self.space();
                 if self.peek() != Some(b',') {
                     break;
@@ -117,14 +114,17 @@ impl<'a> Scanner<'a> {
         let end = self.at;
         self.expect(b']')?;
         self.finish()?;
-        let offset = |at: usize| u32::try_from(at).map_err(|_| DecodeError::InvalidPayload);
-        let span = Span {
-            start: offset(start)?,
-            first: offset(first.unwrap_or(end))?,
-            end: offset(end)?,
-            len: offset(len)?,
+        if u32::try_from(end).is_err() {
+            return Err(DecodeError::InvalidPayload);
+        }
+        // Nothing here is beyond the end.
+        found.span = Span {
+            start: start as u32,
+            first: first.unwrap_or(end) as u32,
+            end: end as u32,
+            len: elements - u32::from(found.name.is_some()),
         };
-        Ok(List { name, span })
+        Ok(())
     }
 
     /// Checks one value and that nothing follows it.
@@ -478,10 +478,11 @@ mod tests {
         #[test]
         fn a_list_that_is_nearly_one_is_judged_as_serde_json_does(text in nearly_json(), named in any::<bool>()) {
             for text in [alloc::format!("[{text}"), alloc::format!("[\"a\"{text}]")] {
-                let list = Scanner::new(&text, 0, 128, None).list(named);
+                let mut list = List::default();
+                let checked = Scanner::new(&text, 0, 128, None).list(named, &mut list);
                 let values = serde_json::from_str::<Vec<IgnoredAny>>(&text);
-                let names = usize::from(matches!(&list, Ok(list) if list.name.is_some()));
-                prop_assert_eq!(list.map(|list| list.span.len as usize + names).ok(), values.map(|values| values.len()).ok());
+                let len = list.span.len as usize + usize::from(list.name.is_some());
+                prop_assert_eq!(checked.map(|()| len).ok(), values.map(|values| values.len()).ok());
             }
         }
 
@@ -522,7 +523,7 @@ mod tests {
         for text in [nested(129), objects(129)] {
             assert_eq!(check(&text), Err(DecodeError::NestingTooDeep));
         }
-        let list = |text: &str, limit| Scanner::new(text, 0, limit, None).list(false).map(drop);
+        let list = |text: &str, limit| Scanner::new(text, 0, limit, None).list(false, &mut List::default());
         assert_eq!(list(&nested(3), 3), Ok(()));
         assert_eq!(list(&nested(3), 2), Err(DecodeError::NestingTooDeep));
         assert_eq!(list("[]", 0), Err(DecodeError::NestingTooDeep));

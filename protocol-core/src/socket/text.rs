@@ -8,12 +8,13 @@ use alloc::string::String;
 
 use super::args::Args;
 use super::decode::DecodeError;
-use super::json::{Kind, List, NameToken, Scanner};
+use super::json::{Kind, List, Scanner};
 use super::packet::Name;
 use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved_event, placeholder};
 use crate::{AckId, Str};
 
 /// Decodes a text message. Sets `missing` to the number of attachments that the packet lacks.
+#[inline]
 pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<Packet, DecodeError> {
     let bytes = text.as_bytes();
     let kind = match bytes.first() {
@@ -44,15 +45,16 @@ pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<
         b'1' => return Err(DecodeError::InvalidPayload),
         b'2' | b'5' if empty => Body::Unnamed,
         b'2' | b'5' => {
-            let (usual, list) = list(&text, at, limits, attachments, true)?;
-            let text = usual.unwrap_or(text);
+            let mut list = List::default();
+            let text = check_list(text, at, limits, attachments, true, &mut list)?;
             let name = name(&text, &list)?;
             Body::Event(Event { ack, name, args: Args::json(text, &list) })
         }
         b'3' | b'6' if empty => Body::Ack { id: ack, args: Args::default() },
         b'3' | b'6' => {
-            let (usual, list) = list(&text, at, limits, attachments, false)?;
-            Body::Ack { id: ack, args: Args::json(usual.unwrap_or(text), &list) }
+            let mut list = List::default();
+            let text = check_list(text, at, limits, attachments, false, &mut list)?;
+            Body::Ack { id: ack, args: Args::json(text, &list) }
         }
         _ => Body::ConnectError(payload(&text, at, limits, &[Kind::Object, Kind::String])?),
     };
@@ -100,44 +102,43 @@ fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Opt
 /// The name of an event.
 #[inline]
 fn name(text: &str, list: &List) -> Result<Name, DecodeError> {
-    let Some(NameToken { kind, range, escaped }) = &list.name else {
-        return Err(DecodeError::InvalidPayload);
-    };
-    let range = match kind {
-        Kind::String => range.start + 1..range.end - 1,
-        Kind::Number => range.clone(),
+    let range = match list.name {
+        Some(Kind::String) => list.name_range.start + 1..list.name_range.end - 1,
+        Some(Kind::Number) => list.name_range.clone(),
         _ => return Err(DecodeError::InvalidPayload),
     };
-    let unquoted = &text[range.clone()];
-    let reserved;
-    let name = if *escaped {
-        let name = unescape(&text[range.start - 1..=range.end])?;
-        reserved = is_reserved_event(&name);
-        Name::Apart(name.into())
-    } else {
-        reserved = is_reserved_event(unquoted);
-        // The list ends after its name, and that it ends below 4 GiB has been checked.
-        Name::Slice(range.start as u32..range.end as u32)
-    };
-    if reserved { Err(DecodeError::ReservedEvent) } else { Ok(name) }
+    if list.name_escaped {
+        let name = unescape(&text[list.name_range.clone()])?;
+        return if is_reserved_event(&name) {
+            Err(DecodeError::ReservedEvent)
+        } else {
+            Ok(Name::Apart(name.into()))
+        };
+    }
+    if is_reserved_event(&text[range.clone()]) {
+        return Err(DecodeError::ReservedEvent);
+    }
+    // The list ends after its name, and that it ends below 4 GiB has been checked.
+    Ok(Name::Slice(range.start as u32..range.end as u32))
 }
 
-/// Checks an argument list. Where placeholders are not in the usual spelling, the list is rewritten, and is found in
-/// that text.
+/// Checks an argument list. Gives back the text in which it is: another one, where placeholders are not in the usual
+/// spelling.
 #[inline]
-fn list(
-    text: &Str,
+fn check_list(
+    text: Str,
     at: usize,
     limits: &Limits,
     attachments: Option<usize>,
     named: bool,
-) -> Result<(Option<Str>, List), DecodeError> {
-    let mut scanner = Scanner::new(text, at, limits.nesting(), attachments);
-    let list = scanner.list(named)?;
-    let Some(count) = attachments.filter(|_| scanner.irregular()) else { return Ok((None, list)) };
-    let usual: Str = placeholder::normalise(&text[at..], count)?.into();
-    let list = Scanner::new(&usual, 0, limits.nesting(), None).list(named)?;
-    Ok((Some(usual), list))
+    list: &mut List,
+) -> Result<Str, DecodeError> {
+    let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
+    scanner.list(named, list)?;
+    let Some(count) = attachments.filter(|_| scanner.irregular()) else { return Ok(text) };
+    let usual = placeholder::normalise(&text[at..], count)?;
+    Scanner::new(&usual, 0, limits.nesting(), None).list(named, list)?;
+    Ok(usual.into())
 }
 
 /// The text of a JSON string.

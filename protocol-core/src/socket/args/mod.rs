@@ -121,7 +121,8 @@ impl Args {
     pub fn parse(list: Message, limits: &Limits) -> Result<Self, DecodeError> {
         match list {
             Message::Text(text) => {
-                let list = Scanner::new(&text, 0, limits.nesting(), None).list(false)?;
+                let mut list = List::default();
+                Scanner::new(&text, 0, limits.nesting(), None).list(false, &mut list)?;
                 Ok(Self::json(text, &list))
             }
             Message::Binary(bytes) => {
