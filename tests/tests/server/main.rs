@@ -1,0 +1,3 @@
+//! The behaviour of a server, each case on tokio, on async-std and in simulation.
+
+mod handshake;
