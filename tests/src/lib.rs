@@ -6,5 +6,6 @@
 pub mod client;
 pub mod every_runtime;
 pub mod io;
+pub mod logs;
 pub mod sim;
 pub mod stage;

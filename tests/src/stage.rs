@@ -206,14 +206,14 @@ impl Log {
         self.lock().is_empty()
     }
 
-    /// Waits until these lines are there, and no others.
+    /// Waits until these lines are there, and no others, and takes them out.
     ///
     /// # Panics
     /// When others are there, or too few for too long.
     pub async fn expect(&self, stage: &Stage, lines: &[&str]) {
         let wait = || self.len() >= lines.len();
         stage.until_or(|| format!("{lines:?}; there is {:?}", self.lines()), wait).await;
-        assert_eq!(self.lines(), lines);
+        assert_eq!(std::mem::take(&mut *self.lock()), lines);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<String>> {

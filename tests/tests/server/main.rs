@@ -1,3 +1,5 @@
 //! The behaviour of a server, each case on tokio, on async-std and in simulation.
 
+mod acks;
+mod events;
 mod handshake;
