@@ -3,3 +3,7 @@
 mod acks;
 mod events;
 mod handshake;
+mod middleware;
+mod namespaces;
+mod order;
+mod rooms;
