@@ -37,6 +37,7 @@ pub use socketio_core::engine::handshake::Transports;
 pub use socketio_core::engine::http::{Cors, Origin};
 pub use socketio_core::engine::{Revision, Transport};
 pub use socketio_core::rooms::Room;
+pub use socketio_core::socket::recovery::Config as RecoveryConfig;
 pub use socketio_core::socket::{
     Args, ArgsError, Codec, DisconnectReason, EncodeError, Event, FromArgs, Limits, Payload, Value, Variadic,
 };

@@ -13,7 +13,7 @@ use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
 use socketio_core::engine::server as engine;
 use socketio_core::peer::Config;
-use socketio_core::socket::{Codec, Limits, Nsp, Payload, server as protocol};
+use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
 use crate::hub::{Admission, Hub};
@@ -54,6 +54,7 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
                 allow_upgrades: true,
                 cleanup_empty_child_namespaces: false,
+                recovery: None,
                 allow_eio3: false,
             },
             runtime: PhantomData,
@@ -108,6 +109,15 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.admission.cleanup_empty_child_namespaces = cleanup;
+        self
+    }
+
+    /// Lets clients that come back in time go on where they were: with their id, rooms and data, and with the events
+    /// they missed (REFERENCE 4.8). Every event then carries its offset as one more argument, and the events of a
+    /// namespace are handed out one after the other. Default: off.
+    #[must_use]
+    pub fn connection_state_recovery(mut self, config: recovery::Config) -> Self {
+        self.admission.recovery = Some(config);
         self
     }
 
@@ -177,7 +187,7 @@ impl<R> ServerBuilder<R> {
 
 impl Server {
     fn new(hub: Arc<Hub>) -> Self {
-        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, Arc::downgrade(&hub)));
+        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, &hub));
         Self { hub, root }
     }
 
@@ -188,7 +198,7 @@ impl Server {
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         let nsp = Nsp::new(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, Arc::downgrade(&self.hub)))
+        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, &self.hub))
     }
 
     /// A family of namespaces that are made when the first client asks for them: `matcher` gets the name and the
@@ -201,7 +211,7 @@ impl Server {
     {
         let name = format!("/_{}", self.hub.parents().len());
         let nsp = Nsp::new(&name).unwrap_or_default();
-        let parent = ParentNamespace::new(Namespace::new(nsp, Arc::downgrade(&self.hub)), matcher);
+        let parent = ParentNamespace::new(Namespace::new(nsp, &self.hub), matcher);
         self.hub.add_parent(parent.clone());
         parent
     }
