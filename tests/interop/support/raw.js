@@ -131,9 +131,16 @@ class Polling {
     return response.body;
   }
 
-  async post(body, expected = "ok") {
+  // As many packets as asked for, in as many polls as the server needs.
+  async packets(count) {
+    const packets = [];
+    while (packets.length < count) packets.push(...(await this.poll()).split(RS));
+    return packets;
+  }
+
+  async post(body) {
     const response = await request(this.server, { method: "POST", query: this.query, body });
-    assert.deepEqual([response.status, response.body], [200, expected]);
+    assert.deepEqual([response.status, response.body], [200, "ok"]);
   }
 
   async assertGone() {
@@ -214,8 +221,9 @@ class Ws {
   }
 
   async assertAlive(namespace = "/quiet") {
-    this.send(`42${namespace},["message","alive"]`);
-    assert.equal(await this.next(), `42${namespace},["message-back","alive"]`);
+    const prefix = namespace === "/" ? "42" : `42${namespace},`;
+    this.send(`${prefix}["message","alive"]`);
+    assert.equal(await this.next(), `${prefix}["message-back","alive"]`);
   }
 }
 
