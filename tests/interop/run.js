@@ -22,10 +22,13 @@ const files = chosen.flatMap((suite) =>
 );
 
 const count = { passed: 0, failed: 0, skipped: 0 };
-const name = (event) => `${path.relative(ROOT, event.file ?? "")}: ${event.name}`;
+// The reports of one file come in order, so the last name started at each level is that of the enclosing suite.
+const started = [];
+const name = ({ name, nesting }) => [...started.slice(0, nesting), name].join(" > ");
 
 // Most of a file's time is spent waiting for timers, so two files per core.
 run({ files, concurrency: os.availableParallelism() * 2, timeout: 120_000 })
+  .on("test:start", ({ name, nesting }) => (started[nesting] = name))
   .on("test:pass", (event) => {
     if (event.details.type === "suite") return;
     if (event.skip !== undefined) {

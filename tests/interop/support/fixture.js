@@ -1,6 +1,7 @@
 // Starts the server under test (FIXTURE.md) and talks to it over its standard streams.
 "use strict";
 
+const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
 const { after, before } = require("node:test");
 const path = require("node:path");
@@ -93,6 +94,7 @@ class Fixture {
 
   // The reason with which the server saw the socket go.
   async disconnectReason(id) {
+    assert.equal(typeof id, "string", "the id of a socket");
     const { disconnect } = await this.#next((line) => line.disconnect?.id === id, STEP_TIMEOUT, `disconnect of ${id}`);
     return disconnect.reason;
   }
