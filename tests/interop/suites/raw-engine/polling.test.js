@@ -80,16 +80,18 @@ describe("polls", { concurrency: 8 }, () => {
 describe("posts", { concurrency: 8 }, () => {
   const server = Fixture.shared({ MAX_HTTP_BUFFER_SIZE: 10000 });
 
-  function partialPost(session) {
-    const pending = exchange(server, { method: "POST", query: session.query, body: null, headers: { "content-length": 10 } });
-    pending.sent.write("42/qu");
+  // A post that stays half sent.
+  async function partialPost(session) {
+    const headers = { "content-length": 10 };
+    const pending = exchange(server, { method: "POST", query: session.query, body: null, headers });
+    await new Promise((resolve) => pending.sent.write("42/qu", resolve));
+    await delay(50);
     return pending;
   }
 
   it("a second post while one is in progress closes the session", async () => {
     const session = await Polling.connect(server);
-    const first = partialPost(session);
-    await delay(50);
+    const first = await partialPost(session);
     assertEmpty(await request(server, { method: "POST", query: session.query, body: "3" }), 400);
     await assert.rejects(first.response, { code: "ECONNRESET" });
     await session.assertGone();
@@ -98,8 +100,7 @@ describe("posts", { concurrency: 8 }, () => {
 
   it("dropping a post in the middle of its body closes the session", async () => {
     const session = await Polling.connect(server);
-    const { sent } = partialPost(session);
-    await delay(50);
+    const { sent } = await partialPost(session);
     sent.destroy();
     assert.equal(await server.disconnectReason(session.id), "transport error");
     await session.assertGone();
