@@ -1,5 +1,5 @@
 // What every version of the official client must be able to do, over every transport. A suite calls these functions with
-// the dialect of its client: `io`, `version`, `refusal` (name of the event), `withAuth` (options that carry auth data).
+// the dialect of its client, see dialects.js.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -119,7 +119,7 @@ function events(dialect) {
 
     it("numbers", async () => {
       const socket = await clients.connect();
-      const numbers = [0, -1, 1.5, 1e21, 1e-7, 2 ** 53, -(2 ** 31), 4294967296, 0.1];
+      const numbers = [0, -1, 1.5, 1e-7, 2 ** 53, -(2 ** 31), 4294967296, 0.1, ...dialect.numbers];
       assert.deepEqual(await ask(socket, "message-with-ack", ...numbers), numbers);
     });
 
@@ -193,7 +193,7 @@ function events(dialect) {
 
     it("a text just under the limit of 1 MB", async () => {
       const socket = await clients.connect();
-      const text = "x".repeat(999_900);
+      const text = "x".repeat(dialect.largestText);
       const [back] = await ask(socket, "message-with-ack", text);
       assert.ok(back === text, `${back?.length} characters`);
     });
@@ -279,18 +279,14 @@ function namespaces(dialect) {
     it("a refusal carries the message and the data", async () => {
       const socket = clients.open("/auth", dialect.withAuth({ token: "wrong" }));
       const [refused] = await next(socket, dialect.refusal);
-      assert.deepEqual(dialect.refused(refused), {
-        message: "not authorized",
-        data: { code: 401, hint: "bring a token" },
-      });
+      dialect.assertRefused(refused, "not authorized", { code: 401, hint: "bring a token" });
       assert.equal(socket.connected, false);
     });
 
     it("a refusal without data", async () => {
       const socket = clients.open("/auth", dialect.withAuth({ token: "plain" }));
       const [refused] = await next(socket, dialect.refusal);
-      assert.equal(dialect.refused(refused).message, "plain refusal");
-      assert.equal(dialect.refused(refused).data, undefined);
+      dialect.assertRefused(refused, "plain refusal");
     });
 
     it("the right credentials are accepted", async () => {
@@ -302,7 +298,7 @@ function namespaces(dialect) {
     it("an unknown namespace is refused", async () => {
       const socket = clients.open("/nowhere");
       const [refused] = await next(socket, dialect.refusal);
-      assert.equal(dialect.refused(refused).message, "Invalid namespace");
+      assert.equal(refused.message, "Invalid namespace");
     });
 
     it("several namespaces over one connection", async () => {
@@ -478,8 +474,11 @@ function lifecycle(dialect) {
     it("connecting again after a disconnect gives a new id", async () => {
       const socket = await clients.connect();
       const { id } = socket;
+      const { engine } = socket.io;
       socket.disconnect();
       await server.disconnectReason(id);
+      // Older clients mistake the end of the old engine for that of the new one.
+      while (engine.readyState !== "closed") await delay(5);
       socket.connect();
       await next(socket, "connect");
       assert.notEqual(socket.id, id);
@@ -516,8 +515,8 @@ function lifecycle(dialect) {
       assert.equal(gone, undefined);
       assert.deepEqual(await ask(socket, "message-with-ack", 1), [1]);
       const { id } = socket;
-      // A client that stops answering: the server is the one to notice.
-      socket.io.engine.transport.send = () => {};
+      // A client that falls silent: the server is the one to notice.
+      dialect.mute(socket.io.engine);
       assert.equal(await own.disconnectReason(id), "ping timeout");
     });
   });

@@ -1,3 +1,3 @@
 "use strict";
 
-require("../../support/client-suite").lifecycle(require("../../support/dialects").v4);
+require("../../support/client-suite").lifecycle(require("../../support/dialects")("v4"));

@@ -4,7 +4,7 @@
 const assert = require("node:assert/strict");
 const { it } = require("node:test");
 const { ask, next, overEachTransport } = require("../../support/client-suite");
-const { v4 } = require("../../support/dialects");
+const v4 = require("../../support/dialects")("v4");
 
 overEachTransport(v4, "promises", (clients) => {
   it("emitWithAck on both sides", async () => {
