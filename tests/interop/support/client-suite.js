@@ -417,7 +417,7 @@ function rooms(dialect) {
     it("a broadcast whose acknowledgements do not all come in time", async () => {
       const { a, b, x } = await setScene();
       b.on("question", (answer) => answer("b"));
-      const [err, answers] = await ask(a, "ask-all", { from: "namespace", to: [x], timeout: 300 }, []);
+      const [err, answers] = await ask(a, "ask-all", { from: "namespace", to: [x], timeout: 800 }, []);
       assert.deepEqual([err, answers], ["operation has timed out", ["b"]]);
     });
   });
@@ -507,11 +507,11 @@ function lifecycle(dialect) {
     });
 
     it("a heartbeat keeps an idle connection, and its absence ends it at the server", async (t) => {
-      const own = await Fixture.own(t, { ...dialect.fixture, PING_INTERVAL: 150, PING_TIMEOUT: 300 });
+      const own = await Fixture.own(t, { ...dialect.fixture, PING_INTERVAL: 300, PING_TIMEOUT: 1500 });
       const socket = await new Clients(own, dialect, transport).connect();
       let gone;
       socket.on("disconnect", (reason) => (gone = reason));
-      await delay(900);
+      await delay(1000);
       assert.equal(gone, undefined);
       assert.deepEqual(await ask(socket, "message-with-ack", 1), [1]);
       // The original forgets the timeout of a revision 3 session when it is upgraded. Nobody should depend on that.

@@ -206,7 +206,7 @@ describe("Engine.IO v3 payloads", { concurrency: 8 }, () => {
 });
 
 describe("Engine.IO v3 heartbeat", { concurrency: 8 }, () => {
-  const server = Fixture.shared({ ALLOW_EIO3: true, PING_INTERVAL: 300, PING_TIMEOUT: 300 });
+  const server = Fixture.shared({ ALLOW_EIO3: true, PING_INTERVAL: 500, PING_TIMEOUT: 700 });
 
   it("the client pings, the server answers and never pings", async () => {
     const ws = await Ws3.connect(server);
@@ -230,7 +230,7 @@ describe("Engine.IO v3 heartbeat", { concurrency: 8 }, () => {
     const start = Date.now();
     const ws = await Ws3.connect(server);
     await ws.assertClosed(1005);
-    assert.ok(Date.now() - start >= 598);
+    assert.ok(Date.now() - start >= 1198);
     assert.equal(await server.disconnectReason(ws.sid), "ping timeout");
   });
 

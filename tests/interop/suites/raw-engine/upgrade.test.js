@@ -66,25 +66,19 @@ describe("upgrade", { concurrency: 8 }, () => {
     await ws.assertAlive();
   });
 
-  it("the upgrade with a poll pending: it is answered with a close packet that means nothing", async () => {
-    const session = await Polling.connect(server);
-    const ws = await probe(session);
-    const pending = session.get();
-    await delay(40);
-    ws.send("5");
-    const { body } = await pending.response;
-    // On a slow machine the noop of the 100 ms check may come first.
-    assert.ok(body === "1" || body === "6", body);
-    await ws.assertAlive();
-  });
-
-  it("a poll parked before the probe is answered with a close packet when the upgrade is quick", async () => {
-    const session = await Polling.connect(server);
-    const pending = await session.park();
-    const ws = await probe(session);
-    ws.send("5");
-    assert.equal((await pending.response).body, "1");
-    await ws.assertAlive();
+  it("an upgrade that is quicker than the noop: the pending poll gets a close packet that means nothing", async () => {
+    // On a busy machine 100 ms may pass before the upgrade, and the poll gets its noop.
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const session = await Polling.connect(server);
+      const pending = await session.park();
+      const ws = await probe(session);
+      ws.send("5");
+      const { body } = await pending.response;
+      await ws.assertAlive();
+      if (body === "1") return;
+      assert.equal(body, "6");
+    }
+    assert.fail("a noop each time");
   });
 
   it("during the upgrade, messages to the client go out on the pending poll", async () => {
@@ -327,14 +321,14 @@ describe("upgrade", { concurrency: 8 }, () => {
 });
 
 describe("upgrade timeout", { concurrency: 8 }, () => {
-  const server = Fixture.shared({ UPGRADE_TIMEOUT: 250 });
+  const server = Fixture.shared({ UPGRADE_TIMEOUT: 600 });
 
   it("without a probe", async () => {
     const session = await Polling.connect(server);
     const start = Date.now();
     const ws = await Ws.open(server, { sid: session.sid });
     await ws.assertClosed(1005);
-    assert.ok(Date.now() - start >= 245, "too early");
+    assert.ok(Date.now() - start >= 595, "too early");
     await session.assertAlive();
     await upgrade(session);
   });
@@ -353,13 +347,13 @@ describe("upgrade timeout", { concurrency: 8 }, () => {
   it("does not touch a session that was upgraded in time", async () => {
     const session = await Polling.connect(server);
     const ws = await upgrade(session);
-    await delay(350);
+    await delay(700);
     await ws.assertAlive();
   });
 });
 
 describe("heartbeat and upgrade", { concurrency: 8 }, () => {
-  const server = Fixture.shared({ PING_INTERVAL: 300, PING_TIMEOUT: 400 });
+  const server = Fixture.shared({ PING_INTERVAL: 600, PING_TIMEOUT: 1500 });
 
   it("the ping of an upgraded session comes on the websocket", async () => {
     const session = await Polling.connect(server);
@@ -388,7 +382,7 @@ describe("heartbeat and upgrade", { concurrency: 8 }, () => {
   it("a ping that waits for a poll goes out on the websocket after the upgrade", async () => {
     const session = await Polling.connect(server);
     const ws = await probe(session);
-    await delay(350);
+    await delay(700);
     ws.send("5");
     assert.equal(await ws.next(), "2");
     ws.send("3");

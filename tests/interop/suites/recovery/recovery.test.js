@@ -136,7 +136,7 @@ describe("recovery and time", { concurrency: 8 }, () => {
   });
 
   it("after a heartbeat timeout", async (t) => {
-    const server = await Fixture.own(t, { ...OPTIONS, PING_INTERVAL: 200, PING_TIMEOUT: 150 });
+    const server = await Fixture.own(t, { ...OPTIONS, PING_INTERVAL: 500, PING_TIMEOUT: 1000 });
     const session = await Polling.open(server);
     await session.post("40/quiet,");
     const connected = JSON.parse((await session.packets(1))[0].slice("40/quiet,".length));
