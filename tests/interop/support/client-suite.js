@@ -40,17 +40,6 @@ function ask(socket, event, ...args) {
   return timed(new Promise((resolve) => socket.emit(event, ...args, (...answer) => resolve(answer))), `ack of ${event}`, 10_000);
 }
 
-// No such event comes within the time that one round trip takes.
-async function silent(socket, event, during) {
-  const seen = [];
-  const listener = (...args) => seen.push(args);
-  socket.on(event, listener);
-  await during();
-  await ask(socket, "message-with-ack");
-  socket.off(event, listener);
-  assert.deepEqual(seen, []);
-}
-
 const transportOf = (socket) => socket.io.engine.transport.name;
 
 async function upgraded(socket) {
@@ -578,4 +567,4 @@ function upgrade(dialect) {
   });
 }
 
-module.exports = { Clients, TRANSPORTS, ask, collect, events, lifecycle, namespaces, next, overEachTransport, rooms, silent, transportOf, upgrade, upgraded };
+module.exports = { Clients, ask, collect, events, lifecycle, namespaces, next, overEachTransport, rooms, upgrade, upgraded };
