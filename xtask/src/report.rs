@@ -207,10 +207,15 @@ fn begin(name: &str) -> io::Result<()> {
     io::stdout().flush()
 }
 
-/// What a log says about a failure: its last lines, without those of tests that passed.
+/// What a log says about a failure: its last lines, without cargo's progress and the tests that passed.
 fn digest(log: &str) -> String {
-    let is_news =
-        |line: &&str| !(line.starts_with("test ") && line.ends_with("... ok") || line.starts_with("ok "));
+    let is_progress = |line: &str| {
+        let word = line.trim_start().split(' ').next().unwrap_or_default();
+        line.starts_with("  ") && ["Checking", "Compiling", "Documenting"].contains(&word)
+            || line.starts_with("test ") && line.ends_with("... ok")
+            || line.starts_with("ok ")
+    };
+    let is_news = |line: &&str| !is_progress(line);
     let news: Vec<_> = log.lines().filter(is_news).collect();
     let from = news.len().saturating_sub(DIGEST_LINES);
     let mut text = if from > 0 { format!("… {from} lines before\n") } else { String::new() };
@@ -270,7 +275,8 @@ mod tests {
 
     #[test]
     fn the_digest_drops_what_passed_and_keeps_the_end() {
-        assert_eq!(digest("test a ... ok\ntest b ... FAILED\n"), "test b ... FAILED\n");
+        let log = "   Compiling a v1.0.0\ntest a ... ok\ntest b ... FAILED\n    Checking\n";
+        assert_eq!(digest(log), "test b ... FAILED\n");
         let long = "line\n".repeat(DIGEST_LINES + 5);
         assert!(digest(&long).starts_with("… 5 lines before\nline\n"));
     }
