@@ -43,7 +43,7 @@ struct Shared {
 #[derive(Default)]
 struct Own {
     table: Arc<Table>,
-    data: Map<String, Value>,
+    data: Option<Value>,
 }
 
 impl Socket {
@@ -174,20 +174,23 @@ impl Socket {
 
     // Data
 
-    /// Keeps a value under a name, with the socket.
+    /// Keeps a value with the socket, in the place of the one before.
     ///
     /// # Errors
-    /// When the value does not serialize.
-    pub fn set_data<T: Serialize>(&self, name: &str, value: T) -> Result<(), serde_json::Error> {
-        let value = serde_json::to_value(value)?;
-        self.own().get_or_insert_default().data.insert(name.into(), value);
+    /// When it does not serialize: the data of a socket can be asked for by other nodes.
+    pub fn set_data<T: Serialize>(&self, data: T) -> Result<(), serde_json::Error> {
+        let data = serde_json::to_value(data)?;
+        self.own().get_or_insert_default().data = Some(data);
         Ok(())
     }
 
-    /// The value kept under a name, if there is one and it is a `T`.
-    pub fn data<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let value = self.own().as_ref()?.data.get(name)?.clone();
-        serde_json::from_value(value).ok()
+    /// The value kept with the socket; `{}` if none was.
+    ///
+    /// # Errors
+    /// When it is not a `T`.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        let data = self.own().as_ref().and_then(|own| own.data.clone());
+        serde_json::from_value(data.unwrap_or_else(|| Value::Object(Map::new())))
     }
 
     // Rooms

@@ -315,7 +315,12 @@ impl<W> Peer<W> {
             return;
         }
         self.take_events();
+        // A packet that cannot be read is no decision of the server's, wherever the client may be (REFERENCE 3.3).
+        let unreadable = matches!(error, ProtocolError::Decode(_));
         self.outputs.push_back(Output::Event(Event::Socket(socket::Event::Violation(error))));
+        if unreadable {
+            self.connection.close(DisconnectReason::ForcedClose);
+        }
         self.close(now);
     }
 }

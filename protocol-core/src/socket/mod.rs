@@ -22,6 +22,7 @@ mod placeholder;
 mod reason;
 pub mod server;
 mod text;
+mod value;
 
 pub use args::{Args, ArgsError, Raw, RawArgs};
 pub use attachments::Attachments;
@@ -33,6 +34,7 @@ pub use nsp::{InvalidNsp, Nsp};
 pub use packet::{Body, Event, Packet};
 pub use payload::{Payload, PayloadError};
 pub use reason::DisconnectReason;
+pub use value::{Value, Variadic};
 
 /// Whether an event of this name belongs to the library (REFERENCE 4.3): such names are refused when they are sent,
 /// and by the text decoder when they are received. `error`, `connection` and `message` are ordinary names.
