@@ -36,6 +36,6 @@ pub use socketio_core::engine::http::{Cors, Origin};
 pub use socketio_core::engine::{Revision, Transport};
 pub use socketio_core::rooms::Room;
 pub use socketio_core::socket::{
-    Args, ArgsError, DisconnectReason, EncodeError, Event, FromArgs, Limits, Value, Variadic,
+    Args, ArgsError, Codec, DisconnectReason, EncodeError, Event, FromArgs, Limits, Value, Variadic,
 };
 pub use socketio_core::{Bytes, Sid};

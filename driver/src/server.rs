@@ -12,7 +12,7 @@ use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
 use socketio_core::engine::server as engine;
 use socketio_core::peer::Config;
-use socketio_core::socket::{Limits, Nsp, server as protocol};
+use socketio_core::socket::{Codec, Limits, Nsp, server as protocol};
 
 use crate::accept;
 use crate::hub::{Admission, Hub};
@@ -140,6 +140,13 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn max_http_buffer_size(mut self, bytes: usize) -> Self {
         self.engine.max_payload_bytes = bytes;
+        self
+    }
+
+    /// How packets are written; every client must use the same. Default: text.
+    #[must_use]
+    pub fn parser(mut self, codec: Codec) -> Self {
+        self.socket.codec = codec;
         self
     }
 

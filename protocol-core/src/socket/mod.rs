@@ -15,6 +15,7 @@ mod encode;
 mod from_args;
 mod json;
 mod limits;
+mod msgpack;
 mod nsp;
 mod packet;
 mod payload;

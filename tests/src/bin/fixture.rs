@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use socketio_tokio::{
-    Ack, AckSender, BroadcastOperator, ConnectError, Namespace, Server, ServerBuilder, Socket, Transports,
-    Value, Variadic,
+    Ack, AckSender, BroadcastOperator, Codec, ConnectError, Namespace, Server, ServerBuilder, Socket,
+    Transports, Value, Variadic,
 };
 
 #[tokio::main]
@@ -51,6 +51,9 @@ fn builder() -> ServerBuilder {
         let transports =
             Transports { polling: has("polling"), websocket: has("websocket"), webtransport: false };
         builder = builder.transports(transports);
+    }
+    if env::var("PARSER").is_ok_and(|parser| parser == "msgpack") {
+        builder = builder.parser(Codec::Msgpack);
     }
     if let Some(allow) = number("ALLOW_UPGRADES") {
         builder = builder.allow_upgrades(allow);
