@@ -19,7 +19,7 @@ mod socket;
 pub use engine::{engine_packet, payload_v3_binary, payload_v3_text, payload_v4, webtransport};
 pub use http::http_route;
 pub use session::session;
-pub use socket::socket_text;
+pub use socket::{socket_msgpack, socket_text};
 
 /// The body of a target.
 pub type Target = fn(&[u8]);
@@ -32,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("payload_v3_text", payload_v3_text),
     ("payload_v4", payload_v4),
     ("session", session),
+    ("socket_msgpack", socket_msgpack),
     ("socket_text", socket_text),
     ("webtransport", webtransport),
 ];
