@@ -169,9 +169,14 @@ impl BroadcastOperator {
         }
     }
 
-    /// Disconnects them from the namespace.
+    /// Makes them leave the namespace.
     pub fn disconnect_sockets(&self) {
         self.sockets().iter().for_each(Socket::disconnect);
+    }
+
+    /// Makes them leave every namespace, and closes their connections.
+    pub fn disconnect_sockets_all(&self) {
+        self.sockets().iter().for_each(Socket::disconnect_all);
     }
 }
 

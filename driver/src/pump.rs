@@ -21,14 +21,15 @@ use socketio_core::engine::Revision;
 use socketio_core::engine::server::Input;
 use socketio_core::peer::{Event, Output, Peer};
 use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
-use socketio_core::socket::{DisconnectReason, Nsp, Payload};
+use socketio_core::socket::{self as packet, DisconnectReason, Nsp, Payload};
 use socketio_core::{Instant, Sid};
 
 use crate::ack::Waiter;
 use crate::cell::{Answer, Cell};
-use crate::dispatch::{self, Done, Table, Task};
+use crate::dispatch::{self, Done, SocketError, Table, Task};
 use crate::handshake::{Handshake, RequestInfo};
-use crate::namespace::ConnectError;
+use crate::namespace::{ConnectError, Namespace};
+use crate::parent;
 use crate::runtime::Timer;
 use crate::socket::Socket;
 use crate::ws::{End, Ws};
@@ -166,13 +167,8 @@ impl Pump {
     fn dispatch(&mut self, event: Event<Waiter>, cx: &mut Context<'_>) {
         match event {
             Event::Socket(protocol::Event::Emit { slot, event }) => {
-                let Some(socket) = self.socket(slot) else { return };
-                let (shared, own) = tables(&socket);
-                for task in shared.event_tasks(&socket, &event) {
-                    self.run(task, cx);
-                }
-                for task in own.iter().flat_map(|own| own.event_tasks(&socket, &event)) {
-                    self.run(task, cx);
+                if let Some(socket) = self.socket(slot) {
+                    self.receive(socket, event, cx);
                 }
             }
             Event::Socket(protocol::Event::Acked { waiter, args }) => waiter.resolve(Ok(args)),
@@ -183,6 +179,11 @@ impl Pump {
             Event::Socket(protocol::Event::Left { slot, reason }) => self.left(slot, reason, cx),
             Event::Socket(protocol::Event::Violation(error)) => {
                 tracing::debug!(sid = %self.cell.sid(), %error, "closed: the client broke the protocol");
+                let error = Arc::new(SocketError::from(error));
+                let sockets: Vec<_> = self.sockets.iter().map(|(_, socket)| socket.clone()).collect();
+                for socket in sockets.iter().filter(|socket| socket.is_connected()) {
+                    self.report(socket, &error, cx);
+                }
             }
             Event::Upgraded(transport) => {
                 tracing::trace!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
@@ -198,23 +199,63 @@ impl Pump {
     }
 
     fn connect(&mut self, slot: Slot, nsp: &Nsp, auth: Option<Payload>, cx: &mut Context<'_>) {
+        let auth = auth.map_or(Payload::EMPTY_OBJECT, |auth| auth.detached());
         let hub = &self.cell.hub;
-        let Some(namespace) = hub.namespace(nsp) else {
-            let refused = self.cell.pump(|peer| peer.refuse_unknown(slot));
-            return log_refusal(refused);
-        };
-        let handshake = Handshake {
-            request: self.request.clone(),
-            auth: auth.map_or(Payload::EMPTY_OBJECT, |auth| auth.detached()),
-        };
-        let (key, id) = (hub.next_key(), self.socket_id(nsp));
+        match hub.enter(nsp) {
+            Some(namespace) => self.join(slot, nsp, auth, namespace, cx),
+            None if hub.parents().is_empty() => log_refusal(self.cell.pump(|peer| peer.refuse_unknown(slot))),
+            None => {
+                let lookup = parent::look_up(hub.clone(), slot, nsp.clone(), auth);
+                self.run(lookup, cx);
+            }
+        }
+    }
+
+    fn join(&mut self, slot: Slot, nsp: &Nsp, auth: Payload, namespace: Namespace, cx: &mut Context<'_>) {
+        if self.cell.peek(|peer| peer.is_live(slot)) != Some(true) {
+            // It gave up while its namespace was looked for.
+            return self.cell.hub.exit(&namespace);
+        }
+        let handshake = Handshake { request: self.request.clone(), auth };
+        let (key, id) = (self.cell.hub.next_key(), self.socket_id(nsp));
         let table = namespace.table();
         let socket = Socket::new(self.cell.clone(), slot, key, id, namespace, handshake);
         self.sockets.push((slot, socket.clone()));
-        if table.middlewares.is_empty() {
-            self.admit(&socket, cx);
-        } else {
+        if table.has_connect_middlewares() {
             self.run(dispatch::admit(table, socket), cx);
+        } else {
+            self.admit(&socket, cx);
+        }
+    }
+
+    /// Catch-all handlers, then middlewares, then the handlers of that name (REFERENCE 3.7).
+    fn receive(&mut self, socket: Socket, event: packet::Event, cx: &mut Context<'_>) {
+        let tables = tables(&socket);
+        for table in tables.iter().flatten() {
+            table.any_tasks(&socket, &event).for_each(|task| self.run(task, cx));
+        }
+        if tables.iter().flatten().any(|table| table.has_event_middlewares()) {
+            self.run(dispatch::screen(tables, socket, event), cx);
+        } else {
+            self.deliver(&socket, &event, cx);
+        }
+    }
+
+    fn deliver(&mut self, socket: &Socket, event: &packet::Event, cx: &mut Context<'_>) {
+        let tables = tables(socket);
+        for table in tables.iter().flatten() {
+            table.event_tasks(socket, event).for_each(|task| self.run(task, cx));
+        }
+        if tables.iter().flatten().any(|table| table.has_spent(event.name())) {
+            socket.namespace().edit(|table| table.off_spent(event.name()));
+            socket.edit(|table| table.off_spent(event.name()));
+        }
+    }
+
+    fn report(&mut self, socket: &Socket, error: &Arc<SocketError>, cx: &mut Context<'_>) {
+        let tables = tables(socket);
+        for table in tables.iter().flatten() {
+            table.error_tasks(socket, error).for_each(|task| self.run(task, cx));
         }
     }
 
@@ -236,6 +277,17 @@ impl Pump {
                 self.forget(&socket);
                 self.refuse(socket.slot(), &error);
             }
+            Done::Screening(socket, event, Ok(())) => {
+                // As in the reference, an event that was on its way when the socket left is dropped.
+                if socket.is_connected() {
+                    self.deliver(&socket, &event, cx);
+                }
+            }
+            Done::Screening(socket, _, Err(error)) => {
+                self.report(&socket, &Arc::new(SocketError::Refused(error)), cx);
+            }
+            Done::Lookup(slot, nsp, auth, Some(namespace)) => self.join(slot, &nsp, auth, namespace, cx),
+            Done::Lookup(slot, ..) => log_refusal(self.cell.pump(|peer| peer.refuse_unknown(slot))),
         }
     }
 
@@ -262,16 +314,16 @@ impl Pump {
     fn left(&mut self, slot: Slot, reason: DisconnectReason, cx: &mut Context<'_>) {
         let Some(socket) = self.socket(slot) else { return };
         let was_connected = socket.is_connected();
-        let (shared, own) = tables(&socket);
+        let tables = tables(&socket);
         if was_connected {
-            for table in [Some(&*shared), own.as_deref()].into_iter().flatten() {
+            for table in tables.iter().flatten() {
                 table.disconnecting_tasks(&socket, reason).for_each(|task| self.run(task, cx));
             }
         }
         self.forget(&socket);
         socket.set_connected(false);
         if was_connected {
-            for table in [Some(&*shared), own.as_deref()].into_iter().flatten() {
+            for table in tables.iter().flatten() {
                 table.disconnect_tasks(&socket, reason).for_each(|task| self.run(task, cx));
             }
         }
@@ -279,8 +331,12 @@ impl Pump {
     }
 
     fn forget(&mut self, socket: &Socket) {
+        let before = self.sockets.len();
         self.sockets.retain(|(slot, _)| *slot != socket.slot());
         socket.namespace().remove(socket);
+        if self.sockets.len() < before {
+            self.cell.hub.exit(socket.namespace());
+        }
     }
 
     /// Starts a task: up to its first `await` here and now, the rest as the connection goes on.
@@ -365,8 +421,9 @@ fn log_refusal(refused: Option<Result<(), RefuseError>>) {
     }
 }
 
-fn tables(socket: &Socket) -> (Arc<Table>, Option<Arc<Table>>) {
-    (socket.namespace().table(), socket.table())
+/// The handlers of a socket, in the order in which they run: its namespace's, then its own.
+fn tables(socket: &Socket) -> [Option<Arc<Table>>; 2] {
+    [Some(socket.namespace().table()), socket.table()]
 }
 
 fn ended(lane: socketio_core::Lane, end: End) -> Input {

@@ -18,7 +18,7 @@ use socketio_core::{AckId, Instant, Sid};
 
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
 use crate::cell::Cell;
-use crate::dispatch::{ListenerId, Table};
+use crate::dispatch::{BoxError, ListenerId, Position, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
 use crate::operator::{BroadcastOperator, Emitter, Rooms};
@@ -36,6 +36,8 @@ struct Shared {
     namespace: Namespace,
     handshake: Handshake,
     connected: AtomicBool,
+    /// Whether its own table has handlers for outgoing events.
+    watched: AtomicBool,
     /// Most sockets have neither handlers nor data of their own.
     own: Mutex<Option<Box<Own>>>,
 }
@@ -55,8 +57,17 @@ impl Socket {
         namespace: Namespace,
         handshake: Handshake,
     ) -> Self {
-        let connected = AtomicBool::new(false);
-        Self(Arc::new(Shared { cell, slot, key, id, namespace, handshake, connected, own: Mutex::new(None) }))
+        Self(Arc::new(Shared {
+            cell,
+            slot,
+            key,
+            id,
+            namespace,
+            handshake,
+            connected: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
+            own: Mutex::new(None),
+        }))
     }
 
     /// Its public id: what other clients may know, and a room of its own.
@@ -121,13 +132,69 @@ impl Socket {
         self.edit(|table| table.on_with_ack(event, handler))
     }
 
-    /// Calls `handler` for every event, whatever its name, before the handlers of that name.
+    /// Like [`on`](Self::on), for the next event of this name alone.
+    pub fn once<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Self, T) -> Fut + Send + Sync + 'static,
+        T: FromArgs + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.edit(|table| table.once(event, handler))
+    }
+
+    /// Calls `handler` for every event, whatever its name, before middlewares and before the handlers of that name.
     pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
     where
         F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.edit(|table| table.on_any(handler))
+        self.edit(|table| table.on_any(Position::Last, handler))
+    }
+
+    /// Like [`on_any`](Self::on_any), before the catch-all handlers that are there.
+    pub fn prepend_any<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_any(Position::First, handler))
+    }
+
+    /// Shows `handler` every event sent to this socket, broadcasts too, before it is sent. Acknowledgements are not
+    /// shown.
+    pub fn on_any_outgoing<F>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(&Self, &Event) + Send + Sync + 'static,
+    {
+        self.edit(|table| table.on_any_outgoing(Position::Last, handler))
+    }
+
+    /// Like [`on_any_outgoing`](Self::on_any_outgoing), before the handlers that are there.
+    pub fn prepend_any_outgoing<F>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(&Self, &Event) + Send + Sync + 'static,
+    {
+        self.edit(|table| table.on_any_outgoing(Position::First, handler))
+    }
+
+    /// Calls `handler` when a middleware refuses an event, or the client breaks the protocol.
+    pub fn on_error<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, Arc<SocketError>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_error(handler))
+    }
+
+    /// Asks `middleware` about every event, after the catch-all handlers and before the others. A refusal goes to the
+    /// [error handlers](Self::on_error); the client hears nothing.
+    pub fn use_middleware<F, Fut>(&self, middleware: F)
+    where
+        F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.edit(|table| table.use_event_middleware(middleware));
     }
 
     /// Calls `handler` when the socket is about to leave, its rooms still known.
@@ -153,8 +220,43 @@ impl Socket {
         self.edit(|table| table.off(listener))
     }
 
-    fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        change(Arc::make_mut(&mut self.own().get_or_insert_default().table))
+    /// Takes every handler of an event away.
+    pub fn off_event(&self, event: &str) {
+        self.edit(|table| table.off_event(event));
+    }
+
+    /// This socket's handlers of an event, in the order in which they run.
+    pub fn listeners(&self, event: &str) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners(event))
+    }
+
+    /// This socket's catch-all handlers, in the order in which they run.
+    pub fn listeners_any(&self) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners_any())
+    }
+
+    /// This socket's handlers of outgoing events, in the order in which they run.
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners_any_outgoing())
+    }
+
+    pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+        let mut own = self.own();
+        let table = Arc::make_mut(&mut own.get_or_insert_default().table);
+        let result = change(table);
+        self.0.watched.store(table.has_outgoing(), Ordering::Release);
+        result
+    }
+
+    /// Shows an event to whoever wants to see what is sent to this socket.
+    fn show(&self, encoded: &Encoded) {
+        if !self.0.namespace.is_watched() && !self.0.watched.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(event) = encoded.to_event(self.0.cell.hub.config.socket.codec) else { return };
+        for table in [Some(self.0.namespace.table()), self.table()].into_iter().flatten() {
+            table.see_outgoing(self, &event);
+        }
     }
 
     /// The socket's own handlers, if it has any.
@@ -268,6 +370,7 @@ impl Socket {
     ) -> Result<(), EmitError> {
         let codec = self.0.cell.hub.config.socket.codec;
         let encoded = codec.event(self.0.namespace.nsp(), None, event, args)?;
+        self.show(&encoded);
         Ok(self.send(&encoded, delivery)?)
     }
 
@@ -306,6 +409,7 @@ impl Socket {
         waiter: Waiter,
         deadline: Option<Instant>,
     ) -> Result<(), (SendError, Waiter)> {
+        self.show(encoded);
         let mut waiter = Some(waiter);
         let sent = self.0.cell.with_peer(|peer| match waiter.take() {
             Some(waiter) => peer.send_with_ack(self.0.slot, encoded, id, waiter, deadline),
@@ -324,6 +428,7 @@ impl Socket {
 
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
     pub(crate) fn deliver(&self, encoded: &Encoded, delivery: Delivery) {
+        self.show(encoded);
         if self.send(encoded, delivery) == Err(SendError::Full) {
             tracing::debug!(socket = %self.id(), "closed: reads too slowly for a broadcast");
             let now = self.0.cell.hub.now();

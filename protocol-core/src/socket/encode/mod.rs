@@ -12,8 +12,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Args, Attachments, Nsp, Raw, is_reserved_event, msgpack};
-use crate::engine::packet::Frame;
+use super::{Args, Attachments, Body, Decoder, Event, Limits, Nsp, Raw, is_reserved_event, msgpack};
+use crate::engine::packet::{Frame, Message};
 use crate::{AckId, Str};
 
 /// How packets are written: one parser per server, and its clients must use the same.
@@ -76,6 +76,22 @@ impl Encoded {
             Frame::Binary(bytes) => bytes.len(),
         };
         head + self.attachments.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// The event this encodes, as its receiver will decode it. `None` for every other packet.
+    pub fn to_event(&self, codec: Codec) -> Option<Event> {
+        let mut decoder = Decoder::new(codec, Limits::unbounded());
+        let packet = self.frames().find_map(|frame| {
+            let message = match frame {
+                Frame::Text(text) => Message::Text(text.slice_ref(text.get(1..)?)),
+                Frame::Binary(bytes) => Message::Binary(bytes),
+            };
+            decoder.push(message).ok()?
+        });
+        match packet?.body {
+            Body::Event(event) => Some(event),
+            _ => None,
+        }
     }
 
     /// The same event with `offset` behind its arguments, as connection state recovery wants it (REFERENCE 4.8).
