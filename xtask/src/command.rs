@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::{report, root};
 
 /// A program, its arguments, and where it runs: at the root of the repository unless told otherwise.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Command {
     program: OsString,
     args: Vec<OsString>,

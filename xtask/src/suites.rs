@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test there is, with what it needs set up.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ pub(crate) enum Suite {
     Behaviour,
     /// In the documentation.
     Doc,
-    /// The official clients under Node.js against our fixture server.
+    /// Other people's clients against our fixture server: the official ones under Node.js, and python-socketio.
     Interop,
     /// The chat's page in two windows of a browser.
     Browser,
@@ -73,15 +74,38 @@ fn cargo_test(name: &str, targets: &[&str], report: &mut Report) -> io::Result<(
     report.run_tests(name, &command, Ignored::ByChoice).map(drop)
 }
 
+/// Where the suites with other people's clients are.
+const INTEROP: &str = "tests/interop";
+
+/// The suite among them that needs more than Node.js.
+const PYTHON: &str = "python";
+
 fn interop(report: &mut Report) -> io::Result<()> {
-    const NAME: &str = "interop, official clients";
-    const FOLDER: &str = "tests/interop";
-    let node = match node_with_packages(FOLDER, report)? {
+    const NAME: &str = "interop, npm clients";
+    const PYTHON_NAME: &str = "interop, python-socketio";
+    let node = match node_with_packages(INTEROP, report)? {
         Ok(node) => node,
-        Err(unready) => return unready.record(NAME, report),
+        Err(unready) => {
+            unready.record(NAME, report)?;
+            return unready.record(PYTHON_NAME, report);
+        }
     };
-    let command = Command::new(node).args(&["run.js"]).dir(root().join(FOLDER));
-    report.run_tests(NAME, &command.env("SERVER_CMD", exec(&built("fixture")?)), Ignored::Skips).map(drop)
+    let command = Command::new(node).args(&["run.js"]).dir(root().join(INTEROP));
+    let command = command.env("SERVER_CMD", exec(&built("fixture")?));
+    let mut suites = Vec::new();
+    for suite in fs::read_dir(root().join(INTEROP).join("suites"))? {
+        suites.push(suite?.file_name());
+    }
+    suites.retain(|suite| suite != PYTHON);
+    suites.sort();
+    report.run_tests(NAME, &command.clone().args(&suites), Ignored::Skips)?;
+    match python_with_packages(report)? {
+        Ok(python) => {
+            let command = command.args(&[PYTHON]).env("PYTHON", python);
+            report.run_tests(PYTHON_NAME, &command, Ignored::Skips).map(drop)
+        }
+        Err(unready) => unready.record(PYTHON_NAME, report),
+    }
 }
 
 fn browser(report: &mut Report) -> io::Result<()> {
@@ -105,7 +129,8 @@ fn browser(report: &mut Report) -> io::Result<()> {
     report.run_tests(NAME, &command, Ignored::Skips).map(drop)
 }
 
-/// Why a suite under Node.js cannot run.
+/// Why a suite cannot run.
+#[derive(Clone, Copy)]
 enum Unready {
     Missing(Missing),
     /// The failure is a step of its own.
@@ -133,6 +158,36 @@ fn node_with_packages(folder: &str, report: &mut Report) -> io::Result<Result<Pa
         return Ok(Err(Unready::NotInstalled));
     }
     Ok(Ok(node))
+}
+
+/// Python, in an environment of its own with the packages that its suite needs.
+fn python_with_packages(report: &mut Report) -> io::Result<Result<PathBuf, Unready>> {
+    let python = match tools::python() {
+        Ok(python) => python,
+        Err(missing) => return Ok(Err(Unready::Missing(missing))),
+    };
+    let folder = root().join(INTEROP);
+    let required = fs::read(folder.join("python/requirements.txt"))?;
+    let installed = folder.join(".venv/installed.txt");
+    let own = folder.join(if cfg!(windows) { ".venv/Scripts/python.exe" } else { ".venv/bin/python" });
+    if fs::read(&installed).ok().as_ref() != Some(&required) {
+        let make = Command::new(python).args(&["-m", "venv", "--clear", ".venv"]).dir(&folder);
+        let args = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+            "python/requirements.txt",
+        ];
+        let install = Command::new(&own).args(&args).dir(&folder);
+        if !report.run("python environment", &make)? || !report.run("pip install", &install)? {
+            return Ok(Err(Unready::NotInstalled));
+        }
+        fs::write(installed, required)?;
+    }
+    Ok(Ok(own))
 }
 
 /// A program of this workspace, as the build step left it.

@@ -41,6 +41,13 @@ pub(crate) fn chromium() -> Result<PathBuf, Missing> {
         .ok_or(Missing { what: "chromium", install: "sudo apt-get install -y chromium" })
 }
 
+/// Python 3, with the modules that make an environment.
+pub(crate) fn python() -> Result<PathBuf, Missing> {
+    on_path(&["python3", "python"])
+        .filter(|python| Command::new(python).args(&["-c", "import ensurepip, venv"]).output().is_ok())
+        .ok_or(Missing { what: "python3 with venv", install: "sudo apt-get install -y python3 python3-venv" })
+}
+
 fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let find =
