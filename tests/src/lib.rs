@@ -5,3 +5,8 @@
 pub mod every_runtime;
 pub mod io;
 pub mod sim;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
