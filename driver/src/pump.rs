@@ -17,11 +17,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use socketio_core::Instant;
+use socketio_core::engine::Revision;
 use socketio_core::engine::server::Input;
 use socketio_core::peer::{Event, Output, Peer};
-use socketio_core::socket::server::{self as protocol, Slot};
+use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
 use socketio_core::socket::{DisconnectReason, Nsp, Payload};
+use socketio_core::{Instant, Sid};
 
 use crate::ack::Waiter;
 use crate::cell::{Answer, Cell};
@@ -199,13 +200,14 @@ impl Pump {
     fn connect(&mut self, slot: Slot, nsp: &Nsp, auth: Option<Payload>, cx: &mut Context<'_>) {
         let hub = &self.cell.hub;
         let Some(namespace) = hub.namespace(nsp) else {
-            return self.refuse(slot, &ConnectError::new("Invalid namespace"));
+            let refused = self.cell.pump(|peer| peer.refuse_unknown(slot));
+            return log_refusal(refused);
         };
         let handshake = Handshake {
             request: self.request.clone(),
             auth: auth.map_or(Payload::EMPTY_OBJECT, |auth| auth.detached()),
         };
-        let (key, id) = (hub.next_key(), hub.generate_id());
+        let (key, id) = (hub.next_key(), self.socket_id(nsp));
         let table = namespace.table();
         let socket = Socket::new(self.cell.clone(), slot, key, id, namespace, handshake);
         self.sockets.push((slot, socket.clone()));
@@ -213,6 +215,16 @@ impl Pump {
             self.admit(&socket, cx);
         } else {
             self.run(dispatch::admit(table, socket), cx);
+        }
+    }
+
+    /// In revision 3 the id of a socket tells the session's (REFERENCE 2.5): its clients work it out themselves.
+    fn socket_id(&self, nsp: &Nsp) -> Sid {
+        let sid = self.cell.sid();
+        match self.cell.peek(|peer| peer.revision()) {
+            Some(Revision::V3) if nsp.is_root() => sid.clone(),
+            Some(Revision::V3) => format!("{nsp}#{sid}").as_str().into(),
+            _ => self.cell.hub.generate_id(),
         }
     }
 
@@ -243,10 +255,7 @@ impl Pump {
     }
 
     fn refuse(&mut self, slot: Slot, error: &ConnectError) {
-        let refused = self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref()));
-        if let Some(Err(error)) = refused {
-            tracing::debug!(%error, "refusal not sent");
-        }
+        log_refusal(self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref())));
     }
 
     /// In the order of REFERENCE 4.5: `disconnecting` with its rooms, out of the namespace, `disconnect`.
@@ -347,6 +356,12 @@ impl Future for Pump {
         // A client that never pauses does not starve the others.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+fn log_refusal(refused: Option<Result<(), RefuseError>>) {
+    if let Some(Err(error)) = refused {
+        tracing::debug!(%error, "refusal not sent");
     }
 }
 

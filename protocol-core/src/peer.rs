@@ -4,7 +4,7 @@
 //! rooms, handlers or other clients. Events of the session never reach the driver raw: messages become events of
 //! sockets, and the end of the session ends every socket first.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 
 use serde::Serialize;
@@ -179,6 +179,17 @@ impl<W> Peer<W> {
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
         self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| RefuseError::Disconnected)
+    }
+
+    /// Turns the client away because there is no such namespace. Both revisions say it with an object, unlike other
+    /// refusals (REFERENCE 2.5).
+    ///
+    /// # Errors
+    /// [`RefuseError::Disconnected`] when the client gave up meanwhile.
+    pub fn refuse_unknown(&mut self, slot: Slot) -> Result<(), RefuseError> {
+        let message = "Invalid namespace";
+        let object = BTreeMap::from([("message", message)]);
+        self.refuse(slot, message, (self.revision() == Revision::V3).then_some(&object))
     }
 
     /// Queues an event, or an acknowledgement of one, for a socket.

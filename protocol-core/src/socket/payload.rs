@@ -1,11 +1,13 @@
 //! The data of CONNECT and CONNECT_ERROR.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::args::Raw;
@@ -44,8 +46,16 @@ impl Payload {
 
     /// The parameters of a query as an object of strings: the credentials of a revision 3 client (REFERENCE 2.5).
     pub(super) fn of_query(query: &str) -> Option<Self> {
-        let pairs: BTreeMap<_, _> = Pairs::of(query).collect();
-        Some(Self::json(serde_json::to_string(&pairs).ok()?.into()))
+        let mut members = Members::default();
+        for (name, value) in Pairs::of(query) {
+            // As in a JavaScript object: the first keeps its place, the last its value.
+            let next = members.values.len();
+            match *members.places.entry(name).or_insert(next) {
+                place if place == next => members.values.push(value),
+                place => members.values[place] = value,
+            }
+        }
+        Some(Self::json(serde_json::to_string(&members).ok()?.into()))
     }
 
     /// The value as a `T`.
@@ -70,6 +80,21 @@ impl Payload {
         match &self.0 {
             Repr::Json(text) => Self::json(Str::from(&**text)),
         }
+    }
+}
+
+/// The members of an object in the order in which they were named first.
+#[derive(Default)]
+struct Members<'a> {
+    places: BTreeMap<Cow<'a, str>, usize>,
+    values: Vec<Cow<'a, str>>,
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut names: Vec<_> = self.places.iter().collect();
+        names.sort_unstable_by_key(|(_, place)| **place);
+        serializer.collect_map(names.into_iter().map(|(name, place)| (name, &self.values[*place])))
     }
 }
 
