@@ -9,6 +9,7 @@ use socketio_core::peer::Config;
 use socketio_core::{Instant, Lane, Sid};
 
 use crate::cell::Cell;
+use crate::fallback::Fallback;
 use crate::namespace::Namespace;
 use crate::runtime::Runtime;
 use crate::signal::Signal;
@@ -22,6 +23,8 @@ pub(crate) struct Admission {
     pub(crate) allow_upgrades: bool,
     /// Whether clients of the third revision are let in.
     pub(crate) allow_eio3: bool,
+    /// Answers requests to other paths.
+    pub(crate) fallback: Fallback,
 }
 
 /// The shared state of a server.
