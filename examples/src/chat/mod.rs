@@ -17,7 +17,9 @@ use std::{env, fs};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Args, Bytes, DisconnectReason, EncodeError, Namespace, ServerBuilder, Sid, Socket};
+use socketio_driver::{
+    Args, Bytes, DisconnectReason, EncodeError, Namespace, Reply, ServerBuilder, Sid, Socket,
+};
 
 use pages::Pages;
 use people::{Arrival, People, RoomInfo};
@@ -68,25 +70,25 @@ fn client() -> Option<Bytes> {
 /// Adds the chat to a namespace.
 pub fn attach(io: &Namespace) {
     let chat = Arc::new(Chat::default());
-    macro_rules! at_once {
-        ($($event:literal => $handler:ident)*) => {$(
-            let this = chat.clone();
-            io.on($event, move |socket: Socket, args: Args| std::future::ready(this.$handler(&socket, &args)));
-        )*};
-    }
-    at_once! {
-        "login" => login
-        "join" => join
-        "leave" => leave
-        "typing" => typing
-    }
+    on(io, "login", &chat, Chat::login);
+    on(io, "join", &chat, Chat::join);
+    on(io, "leave", &chat, Chat::leave);
+    on(io, "message", &chat, Chat::message);
+    on(io, "picture", &chat, Chat::picture);
+    on(io, "typing", &chat, Chat::typing);
     let this = chat.clone();
-    io.on("message", move |socket, args| this.clone().message(socket, args));
-    let this = chat.clone();
-    io.on("picture", move |socket, args| this.clone().picture(socket, args));
-    let this = chat.clone();
-    io.on_connection(move |socket| std::future::ready(this.announce_count(socket.namespace())));
-    io.on_disconnect(move |socket, reason| std::future::ready(chat.left(&socket, reason)));
+    io.on_connection(move |socket| this.clone().came(socket));
+    io.on_disconnect(move |socket, reason| chat.clone().left(socket, reason));
+}
+
+/// The handlers decode their arguments themselves, so that wrong ones are answered.
+fn on<Fut, R>(io: &Namespace, event: &str, chat: &Arc<Chat>, handler: fn(Arc<Chat>, Socket, Args) -> Fut)
+where
+    Fut: Future<Output = R> + Send + 'static,
+    R: Reply,
+{
+    let chat = chat.clone();
+    io.on(event, move |socket, args| handler(chat.clone(), socket, args));
 }
 
 /// What the handlers share.
@@ -147,13 +149,13 @@ impl Chat {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn login(&self, socket: &Socket, args: &Args) -> Answer<SignedIn> {
+    async fn login(self: Arc<Self>, socket: Socket, args: Args) -> Answer<SignedIn> {
         /// A text that the page made up, to be known by when it comes back.
         #[derive(Default, Deserialize)]
         struct Auth {
             key: String,
         }
-        let (name,): (String,) = read(args)?;
+        let (name,): (String,) = read(&args)?;
         let name = rules::name(&name)?;
         let auth: Auth = socket.handshake().auth().unwrap_or_default();
         let mut people = self.people();
@@ -170,10 +172,10 @@ impl Chat {
         accept(SignedIn { name: name.to_owned(), users: people.names(), rooms: people.rooms() })
     }
 
-    fn join(&self, socket: &Socket, args: &Args) -> Answer<InRoom> {
+    async fn join(self: Arc<Self>, socket: Socket, args: Args) -> Answer<InRoom> {
         let mut people = self.people();
         let name = people.name_of(socket.id())?.to_owned();
-        let (room,): (String,) = read(args)?;
+        let (room,): (String,) = read(&args)?;
         rules::room(&room)?;
         if people.join(socket.id(), &room)? {
             socket.join(room_of(&room));
@@ -183,10 +185,10 @@ impl Chat {
         accept(InRoom { room })
     }
 
-    fn leave(&self, socket: &Socket, args: &Args) -> Answer<InRoom> {
+    async fn leave(self: Arc<Self>, socket: Socket, args: Args) -> Answer<InRoom> {
         let mut people = self.people();
         let name = people.name_of(socket.id())?.to_owned();
-        let (room,): (String,) = read(args)?;
+        let (room,): (String,) = read(&args)?;
         rules::room(&room)?;
         if people.leave(socket.id(), &room)? {
             socket.leave(room_of(&room));
@@ -210,8 +212,9 @@ impl Chat {
         self.deliver(&socket, "picture", &from, &to, picture).await
     }
 
-    fn typing(&self, socket: &Socket, args: &Args) {
-        let (Ok((from, to)), Ok((_, on))) = (self.address(socket, args), read::<(Target, bool)>(args)) else {
+    async fn typing(self: Arc<Self>, socket: Socket, args: Args) {
+        let (Ok((from, to)), Ok((_, on))) = (self.address(&socket, &args), read::<(Target, bool)>(&args))
+        else {
             return;
         };
         sent(socket.to(to.room()).volatile().emit("typing", (to.target(), from, on)));
@@ -264,7 +267,11 @@ impl Chat {
         accept(Sent { id, at, delivered })
     }
 
-    fn left(&self, socket: &Socket, reason: DisconnectReason) {
+    async fn came(self: Arc<Self>, socket: Socket) {
+        self.announce_count(socket.namespace());
+    }
+
+    async fn left(self: Arc<Self>, socket: Socket, reason: DisconnectReason) {
         let io = socket.namespace();
         self.announce_count(io);
         let mut people = self.people();
