@@ -12,6 +12,7 @@ use socketio_core::socket::recovery;
 use socketio_core::{Instant, Lane, Sid};
 
 use crate::cell::Cell;
+use crate::fallback::Fallback;
 use crate::namespace::Namespace;
 use crate::parent::ParentNamespace;
 use crate::runtime::Runtime;
@@ -30,6 +31,8 @@ pub(crate) struct Admission {
     pub(crate) recovery: Option<recovery::Config>,
     /// Whether clients of the third revision are let in.
     pub(crate) allow_eio3: bool,
+    /// Answers requests to other paths.
+    pub(crate) fallback: Fallback,
 }
 
 /// The shared state of a server.

@@ -6,6 +6,7 @@ mod accept;
 mod ack;
 mod cell;
 mod dispatch;
+mod fallback;
 mod handshake;
 mod hub;
 mod namespace;
@@ -31,6 +32,7 @@ pub use server::{Server, ServerBuilder};
 pub use service::{PeerAddress, Service};
 pub use socket::Socket;
 
+pub use http;
 pub use socketio_core as core;
 pub use socketio_core::engine::buffer::BufferLimits;
 pub use socketio_core::engine::handshake::Transports;

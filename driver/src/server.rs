@@ -8,6 +8,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socketio_core::Bytes;
 use socketio_core::engine::buffer::BufferLimits;
 use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
@@ -16,6 +17,7 @@ use socketio_core::peer::Config;
 use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
+use crate::fallback::Fallback;
 use crate::hub::{Admission, Hub};
 use crate::namespace::Namespace;
 use crate::parent::ParentNamespace;
@@ -56,6 +58,7 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 cleanup_empty_child_namespaces: false,
                 recovery: None,
                 allow_eio3: false,
+                fallback: Fallback::default(),
             },
             runtime: PhantomData,
         }
@@ -125,6 +128,32 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.admission.routes.cors = Some(cors);
+        self
+    }
+
+    /// Answers requests to paths other than the server's: a page, a health check. Default: 404 for all.
+    ///
+    /// It sees the head of the request alone and must not block. Whoever needs more mounts
+    /// [`Server::service`] into an HTTP framework instead.
+    ///
+    /// ```
+    /// # use socketio_driver::{Bytes, ServerBuilder, http};
+    /// # fn f<R: socketio_driver::runtime::Runtime + Default>(builder: ServerBuilder<R>) -> ServerBuilder<R> {
+    /// builder.fallback(|request| {
+    ///     let mut response = http::Response::new(Bytes::from_static(b"well\n"));
+    ///     if request.uri().path() != "/health" {
+    ///         *response.status_mut() = http::StatusCode::NOT_FOUND;
+    ///     }
+    ///     response
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fallback(
+        mut self,
+        answer: impl Fn(&http::Request<()>) -> http::Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission.fallback = Fallback::new(answer);
         self
     }
 
