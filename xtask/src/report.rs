@@ -83,11 +83,10 @@ impl Report {
         };
         let outcome = match fault {
             None => Outcome::Passed,
-            Some(fault) => Outcome::Failed(format!(
-                "{command}\n{fault}\n\n{}\nall of it: {}",
-                digest(&log),
-                path.display()
-            )),
+            Some(fault) => {
+                let (names, digest, path) = (failed_tests(&log), digest(&log), path.display());
+                Outcome::Failed(format!("{command}\n{fault}\n\n{digest}\n{names}all of it: {path}"))
+            }
         };
         self.end(name, outcome, start.elapsed(), tally);
         Ok(self.last_passed())
