@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use socketio_core::engine::http::RouteConfig;
 use socketio_core::peer::Config;
+use socketio_core::socket::recovery;
 use socketio_core::{Instant, Lane, Sid};
 
 use crate::cell::Cell;
+use crate::fallback::Fallback;
 use crate::namespace::Namespace;
 use crate::parent::ParentNamespace;
 use crate::runtime::Runtime;
@@ -25,8 +27,12 @@ pub(crate) struct Admission {
     pub(crate) allow_upgrades: bool,
     /// Whether a namespace that was made on demand goes with its last socket.
     pub(crate) cleanup_empty_child_namespaces: bool,
+    /// Whether clients that come back go on where they were.
+    pub(crate) recovery: Option<recovery::Config>,
     /// Whether clients of the third revision are let in.
     pub(crate) allow_eio3: bool,
+    /// Answers requests to other paths.
+    pub(crate) fallback: Fallback,
 }
 
 /// The shared state of a server.

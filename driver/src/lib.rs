@@ -6,6 +6,7 @@ mod accept;
 mod ack;
 mod cell;
 mod dispatch;
+mod fallback;
 mod handshake;
 mod hub;
 mod namespace;
@@ -31,12 +32,14 @@ pub use server::{Server, ServerBuilder};
 pub use service::{PeerAddress, Service};
 pub use socket::Socket;
 
+pub use http;
 pub use socketio_core as core;
 pub use socketio_core::engine::buffer::BufferLimits;
 pub use socketio_core::engine::handshake::Transports;
 pub use socketio_core::engine::http::{Cors, Origin};
 pub use socketio_core::engine::{Revision, Transport};
 pub use socketio_core::rooms::Room;
+pub use socketio_core::socket::recovery::Config as RecoveryConfig;
 pub use socketio_core::socket::{
     Args, ArgsError, Codec, DisconnectReason, EncodeError, Event, FromArgs, Limits, Payload, Value, Variadic,
 };

@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
-use socketio_core::AckId;
+use serde_json::Value;
+use socketio_core::peer::Delivery;
 use socketio_core::rooms::{Registry, Room, Selector};
-use socketio_core::socket::{DisconnectReason, EncodeError, Event, FromArgs, Nsp};
+use socketio_core::socket::recovery::Log;
+use socketio_core::socket::{DisconnectReason, EncodeError, Encoded, Event, FromArgs, Nsp};
+use socketio_core::{AckId, Instant};
 
 use crate::ack::AckSender;
 use crate::dispatch::{BoxError, ListenerId, Position, SocketError, Table};
@@ -35,6 +38,8 @@ struct Shared {
     members: AtomicUsize,
     /// The template it was made from, if it was made on demand.
     parent: Option<Namespace>,
+    /// What clients that are away miss. Held while a message is handed out, so that its order is that of every wire.
+    recovery: Option<Mutex<Log<Value>>>,
     /// One counter for every acknowledgement in the namespace, as in the reference (REFERENCE 9.14).
     next_ack: AtomicU64,
 }
@@ -67,19 +72,22 @@ impl ConnectError {
 }
 
 impl Namespace {
-    pub(crate) fn new(nsp: Nsp, hub: Weak<Hub>) -> Self {
+    pub(crate) fn new(nsp: Nsp, hub: &Arc<Hub>) -> Self {
         Self::with_table(nsp, hub, Arc::default(), None)
     }
 
     /// A namespace made on demand, with the handlers its parent has at this time.
-    pub(crate) fn child(nsp: Nsp, hub: Weak<Hub>, parent: &Self) -> Self {
+    pub(crate) fn child(nsp: Nsp, hub: &Arc<Hub>, parent: &Self) -> Self {
         Self::with_table(nsp, hub, parent.table(), Some(parent.clone()))
     }
 
-    fn with_table(nsp: Nsp, hub: Weak<Hub>, table: Arc<Table>, parent: Option<Self>) -> Self {
+    fn with_table(nsp: Nsp, hub: &Arc<Hub>, table: Arc<Table>, parent: Option<Self>) -> Self {
+        let recovery = hub.admission.recovery.clone();
+        let recovery = recovery.map(|config| Mutex::new(Log::new(config, &hub.generate_id().as_str()[..8])));
         Self(Arc::new(Shared {
             nsp,
-            hub,
+            hub: Arc::downgrade(hub),
+            recovery,
             watched: AtomicBool::new(table.has_outgoing()),
             table: RwLock::new(table),
             members: AtomicUsize::new(0),
@@ -314,6 +322,25 @@ impl Namespace {
 
     pub(crate) fn hub(&self) -> Option<Arc<Hub>> {
         self.0.hub.upgrade()
+    }
+
+    /// What clients that are away miss, if that is kept.
+    pub(crate) fn recovery(&self) -> Option<MutexGuard<'_, Log<Value>>> {
+        Some(self.0.recovery.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends an event to the sockets meant by `selector`, and keeps it for those that are away.
+    pub(crate) fn publish(&self, selector: &Selector, encoded: &Encoded, delivery: Delivery, now: Instant) {
+        let receivers = self.select(selector);
+        receivers.iter().for_each(|socket| socket.show(encoded));
+        match self.recovery() {
+            Some(mut log) if delivery == Delivery::Reliable => {
+                let stamped = log.record(selector, encoded, now);
+                // Asked again under the lock: a client that came back meanwhile missed this one, or gets it now.
+                self.select(selector).iter().for_each(|socket| socket.deliver(&stamped, delivery));
+            }
+            _ => receivers.iter().for_each(|socket| socket.deliver(encoded, delivery)),
+        }
     }
 
     pub(crate) fn next_ack(&self) -> AckId {

@@ -68,7 +68,7 @@ pub(crate) fn look_up(hub: Arc<Hub>, slot: Slot, nsp: Nsp, auth: Payload) -> Tas
         for parent in hub.parents() {
             let ask = async { (parent.matcher)(nsp.as_str().to_owned(), auth.clone()).await };
             if survive("matcher", ask).await == Some(true) {
-                let child = || Namespace::child(nsp.clone(), Arc::downgrade(&hub), &parent.template);
+                let child = || Namespace::child(nsp.clone(), &hub, &parent.template);
                 hub.namespace_or_insert(&nsp, child);
                 break;
             }

@@ -17,9 +17,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde::Deserialize;
+use serde_json::Value;
 use socketio_core::engine::Revision;
 use socketio_core::engine::server::Input;
-use socketio_core::peer::{Event, Output, Peer};
+use socketio_core::peer::{Delivery, Event, Output, Peer};
+use socketio_core::socket::recovery;
 use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
 use socketio_core::socket::{self as packet, DisconnectReason, Nsp, Payload};
 use socketio_core::{Instant, Sid};
@@ -31,7 +34,7 @@ use crate::handshake::{Handshake, RequestInfo};
 use crate::namespace::{ConnectError, Namespace};
 use crate::parent;
 use crate::runtime::Timer;
-use crate::socket::Socket;
+use crate::socket::{Identity, Socket};
 use crate::ws::{End, Ws};
 
 /// The task of one client.
@@ -217,11 +220,17 @@ impl Pump {
             return self.cell.hub.exit(&namespace);
         }
         let handshake = Handshake { request: self.request.clone(), auth };
-        let (key, id) = (self.cell.hub.next_key(), self.socket_id(nsp));
+        let key = self.cell.hub.next_key();
         let table = namespace.table();
-        let socket = Socket::new(self.cell.clone(), slot, key, id, namespace, handshake);
+        let (identity, past) = self.identify(nsp, &handshake.auth, &namespace);
+        let skip =
+            identity.recovered && namespace.recovery().is_some_and(|log| log.config().skip_middlewares);
+        let socket = Socket::new(self.cell.clone(), slot, key, identity, namespace, handshake);
+        if let Some(past) = past {
+            socket.restore(past);
+        }
         self.sockets.push((slot, socket.clone()));
-        if table.has_connect_middlewares() {
+        if table.has_connect_middlewares() && !skip {
             self.run(dispatch::admit(table, socket), cx);
         } else {
             self.admit(&socket, cx);
@@ -259,6 +268,28 @@ impl Pump {
         }
     }
 
+    /// Who the client is: somebody new, or somebody who was here and says so (REFERENCE 4.8).
+    fn identify(
+        &self,
+        nsp: &Nsp,
+        auth: &Payload,
+        namespace: &Namespace,
+    ) -> (Identity, Option<recovery::Session<Value>>) {
+        let recoverable = self.cell.peek(|peer| peer.revision()) == Some(Revision::V4);
+        let Some(mut log) = namespace.recovery().filter(|_| recoverable) else {
+            return (Identity { id: self.socket_id(nsp), pid: None, since: None, recovered: false }, None);
+        };
+        let claim = auth.decode::<Claim>().ok();
+        let past =
+            claim.and_then(|claim| log.restore(&claim.pid, claim.offset.as_deref(), self.cell.hub.now()));
+        let (id, pid, since) = match &past {
+            Some((past, position)) => (past.sid.clone(), past.pid.clone(), *position),
+            None => (self.cell.hub.generate_id(), self.cell.hub.generate_id(), log.position()),
+        };
+        let recovered = past.is_some();
+        (Identity { id, pid: Some(pid), since: Some(since), recovered }, past.map(|(past, _)| past))
+    }
+
     /// In revision 3 the id of a socket tells the session's (REFERENCE 2.5): its clients work it out themselves.
     fn socket_id(&self, nsp: &Nsp) -> Sid {
         let sid = self.cell.sid();
@@ -293,9 +324,7 @@ impl Pump {
 
     /// In the order of REFERENCE 4.5: known in the namespace, in its own room, told so, then the handlers.
     fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
-        socket.namespace().insert(socket);
-        let accepted = self.cell.pump(|peer| peer.accept(socket.slot(), socket.id(), None));
-        if !matches!(accepted, Some(Ok(()))) {
+        if !self.seat(socket) {
             // Gone meanwhile; `left` has been or will be here if the core still knew it.
             return self.forget(socket);
         }
@@ -304,6 +333,33 @@ impl Pump {
         for task in shared.connection_tasks(socket) {
             self.run(task, cx);
         }
+    }
+
+    /// Makes the socket known and says so to the client. One that was away hears first what it missed; nobody may send
+    /// anything in between.
+    fn seat(&self, socket: &Socket) -> bool {
+        let identity = socket.identity();
+        let log = socket.namespace().recovery();
+        let mut missed = Vec::new();
+        if let (Some(log), Some(since), true) = (&log, identity.since, identity.recovered) {
+            match log.missed(since, &socket.past_rooms()) {
+                Some(events) => missed = events,
+                // Overrun while a middleware took its time. The client may start anew, but not with a gap.
+                None => {
+                    self.cell.pump(|peer| peer.give_up(self.cell.hub.now()));
+                    return false;
+                }
+            }
+        }
+        socket.namespace().insert(socket);
+        let accepted = self.cell.pump(|peer| {
+            for event in &missed {
+                peer.send(socket.slot(), event, Delivery::Reliable).ok()?;
+            }
+            peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).ok()
+        });
+        socket.past_rooms().iter().for_each(|room| socket.namespace().join(socket, room));
+        accepted.flatten().is_some()
     }
 
     fn refuse(&mut self, slot: Slot, error: &ConnectError) {
@@ -320,6 +376,9 @@ impl Pump {
                 table.disconnecting_tasks(&socket, reason).for_each(|task| self.run(task, cx));
             }
         }
+        if was_connected && reason.is_recoverable() {
+            self.remember(&socket);
+        }
         self.forget(&socket);
         socket.set_connected(false);
         if was_connected {
@@ -328,6 +387,18 @@ impl Pump {
             }
         }
         socket.clear_handlers();
+    }
+
+    /// Keeps what a client is, for the case that it comes back.
+    fn remember(&self, socket: &Socket) {
+        let identity = socket.identity();
+        let log = socket.namespace().recovery();
+        if let (Some(mut log), Some(pid), Some(since)) = (log, &identity.pid, identity.since) {
+            let (sid, pid) = (identity.id.clone(), pid.clone());
+            let session =
+                recovery::Session { sid, pid, rooms: socket.rooms(), data: socket.raw_data(), since };
+            log.persist(session, self.cell.hub.now());
+        }
     }
 
     fn forget(&mut self, socket: &Socket) {
@@ -413,6 +484,19 @@ impl Future for Pump {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// What a client says of itself that was here before. Anything else than text makes it somebody new.
+#[derive(Deserialize)]
+struct Claim {
+    pid: String,
+    #[serde(default, deserialize_with = "text")]
+    offset: Option<String>,
+}
+
+/// Unlike an `Option`, refuses `null`.
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 fn log_refusal(refused: Option<Result<(), RefuseError>>) {

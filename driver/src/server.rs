@@ -8,14 +8,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socketio_core::Bytes;
 use socketio_core::engine::buffer::BufferLimits;
 use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
 use socketio_core::engine::server as engine;
 use socketio_core::peer::Config;
-use socketio_core::socket::{Codec, Limits, Nsp, Payload, server as protocol};
+use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
+use crate::fallback::Fallback;
 use crate::hub::{Admission, Hub};
 use crate::namespace::Namespace;
 use crate::parent::ParentNamespace;
@@ -54,7 +56,9 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
                 allow_upgrades: true,
                 cleanup_empty_child_namespaces: false,
+                recovery: None,
                 allow_eio3: false,
+                fallback: Fallback::default(),
             },
             runtime: PhantomData,
         }
@@ -111,10 +115,45 @@ impl<R> ServerBuilder<R> {
         self
     }
 
+    /// Lets clients that come back in time go on where they were: with their id, rooms and data, and with the events
+    /// they missed (REFERENCE 4.8). Every event then carries its offset as one more argument, and the events of a
+    /// namespace are handed out one after the other. Default: off.
+    #[must_use]
+    pub fn connection_state_recovery(mut self, config: recovery::Config) -> Self {
+        self.admission.recovery = Some(config);
+        self
+    }
+
     /// Which origins browsers let read our answers (REFERENCE 1.7). Default: only the server's own.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.admission.routes.cors = Some(cors);
+        self
+    }
+
+    /// Answers requests to paths other than the server's: a page, a health check. Default: 404 for all.
+    ///
+    /// It sees the head of the request alone and must not block. Whoever needs more mounts
+    /// [`Server::service`] into an HTTP framework instead.
+    ///
+    /// ```
+    /// # use socketio_driver::{Bytes, ServerBuilder, http};
+    /// # fn f<R: socketio_driver::runtime::Runtime + Default>(builder: ServerBuilder<R>) -> ServerBuilder<R> {
+    /// builder.fallback(|request| {
+    ///     let mut response = http::Response::new(Bytes::from_static(b"well\n"));
+    ///     if request.uri().path() != "/health" {
+    ///         *response.status_mut() = http::StatusCode::NOT_FOUND;
+    ///     }
+    ///     response
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fallback(
+        mut self,
+        answer: impl Fn(&http::Request<()>) -> http::Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission.fallback = Fallback::new(answer);
         self
     }
 
@@ -177,7 +216,7 @@ impl<R> ServerBuilder<R> {
 
 impl Server {
     fn new(hub: Arc<Hub>) -> Self {
-        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, Arc::downgrade(&hub)));
+        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, &hub));
         Self { hub, root }
     }
 
@@ -188,7 +227,7 @@ impl Server {
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         let nsp = Nsp::new(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, Arc::downgrade(&self.hub)))
+        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, &self.hub))
     }
 
     /// A family of namespaces that are made when the first client asks for them: `matcher` gets the name and the
@@ -201,7 +240,7 @@ impl Server {
     {
         let name = format!("/_{}", self.hub.parents().len());
         let nsp = Nsp::new(&name).unwrap_or_default();
-        let parent = ParentNamespace::new(Namespace::new(nsp, Arc::downgrade(&self.hub)), matcher);
+        let parent = ParentNamespace::new(Namespace::new(nsp, &self.hub), matcher);
         self.hub.add_parent(parent.clone());
         parent
     }

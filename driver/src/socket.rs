@@ -12,13 +12,14 @@ use serde_json::{Map, Value};
 use socketio_core::engine::Transport;
 use socketio_core::peer::{Delivery, SendError};
 use socketio_core::rooms::{Room, Selector};
+use socketio_core::socket::recovery::{self, Position};
 use socketio_core::socket::server::Slot;
 use socketio_core::socket::{DisconnectReason, Encoded, Event, FromArgs};
 use socketio_core::{AckId, Instant, Sid};
 
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
 use crate::cell::Cell;
-use crate::dispatch::{BoxError, ListenerId, Position, SocketError, Table};
+use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
 use crate::operator::{BroadcastOperator, Emitter, Rooms};
@@ -32,7 +33,7 @@ struct Shared {
     cell: Arc<Cell>,
     slot: Slot,
     key: u64,
-    id: Sid,
+    identity: Identity,
     namespace: Namespace,
     handshake: Handshake,
     connected: AtomicBool,
@@ -46,6 +47,18 @@ struct Shared {
 struct Own {
     table: Arc<Table>,
     data: Option<Value>,
+    past_rooms: Vec<Room>,
+}
+
+/// Who a socket is, and who it was before.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: Sid,
+    /// The secret by which the client is known when it comes back, if that is of use.
+    pub(crate) pid: Option<Sid>,
+    /// Where the log of the namespace stood: behind the last thing it received, or when it came.
+    pub(crate) since: Option<Position>,
+    pub(crate) recovered: bool,
 }
 
 impl Socket {
@@ -53,7 +66,7 @@ impl Socket {
         cell: Arc<Cell>,
         slot: Slot,
         key: u64,
-        id: Sid,
+        identity: Identity,
         namespace: Namespace,
         handshake: Handshake,
     ) -> Self {
@@ -61,7 +74,7 @@ impl Socket {
             cell,
             slot,
             key,
-            id,
+            identity,
             namespace,
             handshake,
             connected: AtomicBool::new(false),
@@ -72,12 +85,21 @@ impl Socket {
 
     /// Its public id: what other clients may know, and a room of its own.
     pub fn id(&self) -> &Sid {
-        &self.0.id
+        &self.0.identity.id
     }
 
     /// The namespace it is in.
     pub fn namespace(&self) -> &Namespace {
         &self.0.namespace
+    }
+
+    /// Whether it is a client that came back and goes on where it was: with its id, rooms and data, and what it missed.
+    pub fn is_recovered(&self) -> bool {
+        self.0.identity.recovered
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
     }
 
     /// The request it came with.
@@ -149,7 +171,7 @@ impl Socket {
         F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.edit(|table| table.on_any(Position::Last, handler))
+        self.edit(|table| table.on_any(dispatch::Position::Last, handler))
     }
 
     /// Like [`on_any`](Self::on_any), before the catch-all handlers that are there.
@@ -158,7 +180,7 @@ impl Socket {
         F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.edit(|table| table.on_any(Position::First, handler))
+        self.edit(|table| table.on_any(dispatch::Position::First, handler))
     }
 
     /// Shows `handler` every event sent to this socket, broadcasts too, before it is sent. Acknowledgements are not
@@ -167,7 +189,7 @@ impl Socket {
     where
         F: Fn(&Self, &Event) + Send + Sync + 'static,
     {
-        self.edit(|table| table.on_any_outgoing(Position::Last, handler))
+        self.edit(|table| table.on_any_outgoing(dispatch::Position::Last, handler))
     }
 
     /// Like [`on_any_outgoing`](Self::on_any_outgoing), before the handlers that are there.
@@ -175,7 +197,7 @@ impl Socket {
     where
         F: Fn(&Self, &Event) + Send + Sync + 'static,
     {
-        self.edit(|table| table.on_any_outgoing(Position::First, handler))
+        self.edit(|table| table.on_any_outgoing(dispatch::Position::First, handler))
     }
 
     /// Calls `handler` when a middleware refuses an event, or the client breaks the protocol.
@@ -249,7 +271,7 @@ impl Socket {
     }
 
     /// Shows an event to whoever wants to see what is sent to this socket.
-    fn show(&self, encoded: &Encoded) {
+    pub(crate) fn show(&self, encoded: &Encoded) {
         if !self.0.namespace.is_watched() && !self.0.watched.load(Ordering::Acquire) {
             return;
         }
@@ -268,6 +290,24 @@ impl Socket {
     pub(crate) fn clear_handlers(&self) {
         let table = self.own().as_mut().map(|own| std::mem::take(&mut own.table));
         drop(table);
+    }
+
+    /// Makes it what it was before the client went away.
+    pub(crate) fn restore(&self, past: recovery::Session<Value>) {
+        let mut own = self.own();
+        let own = own.get_or_insert_default();
+        own.data = Some(past.data);
+        own.past_rooms = past.rooms;
+    }
+
+    /// The rooms it was in before the client went away.
+    pub(crate) fn past_rooms(&self) -> Vec<Room> {
+        self.own().as_ref().map_or_else(Vec::new, |own| own.past_rooms.clone())
+    }
+
+    pub(crate) fn raw_data(&self) -> Value {
+        let data = self.own().as_ref().and_then(|own| own.data.clone());
+        data.unwrap_or_else(|| Value::Object(Map::new()))
     }
 
     fn own(&self) -> MutexGuard<'_, Option<Box<Own>>> {
@@ -291,8 +331,7 @@ impl Socket {
     /// # Errors
     /// When it is not a `T`.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        let data = self.own().as_ref().and_then(|own| own.data.clone());
-        serde_json::from_value(data.unwrap_or_else(|| Value::Object(Map::new())))
+        serde_json::from_value(self.raw_data())
     }
 
     // Rooms
@@ -370,8 +409,22 @@ impl Socket {
     ) -> Result<(), EmitError> {
         let codec = self.0.cell.hub.config.socket.codec;
         let encoded = codec.event(self.0.namespace.nsp(), None, event, args)?;
+        if delivery == Delivery::Reliable && self.0.identity.pid.is_some() {
+            // To its own room, as in the reference: so it is kept for the time that it is away.
+            if !self.is_live() {
+                return Err(EmitError::Disconnected);
+            }
+            let own = Selector::default().to(self.id().as_str());
+            self.0.namespace.publish(&own, &encoded, delivery, self.0.cell.hub.now());
+            return Ok(());
+        }
         self.show(&encoded);
         Ok(self.send(&encoded, delivery)?)
+    }
+
+    /// Whether messages still reach it, in its namespace or on the way there.
+    fn is_live(&self) -> bool {
+        self.0.cell.peek(|peer| peer.is_live(self.0.slot)) == Some(true)
     }
 
     pub(crate) fn send_with_ack<R, T: Serialize>(
@@ -428,7 +481,6 @@ impl Socket {
 
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
     pub(crate) fn deliver(&self, encoded: &Encoded, delivery: Delivery) {
-        self.show(encoded);
         if self.send(encoded, delivery) == Err(SendError::Full) {
             tracing::debug!(socket = %self.id(), "closed: reads too slowly for a broadcast");
             let now = self.0.cell.hub.now();

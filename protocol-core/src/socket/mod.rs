@@ -21,6 +21,7 @@ mod packet;
 mod payload;
 mod placeholder;
 mod reason;
+pub mod recovery;
 pub mod server;
 mod text;
 mod value;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use socketio_tokio::{
-    Ack, AckSender, BroadcastOperator, Codec, ConnectError, Namespace, Server, ServerBuilder, Socket,
-    Transports, Value, Variadic,
+    Ack, AckSender, BroadcastOperator, Codec, ConnectError, Namespace, RecoveryConfig, Server, ServerBuilder,
+    Socket, Transports, Value, Variadic,
 };
 
 #[tokio::main]
@@ -57,6 +57,10 @@ fn builder() -> ServerBuilder {
     }
     if let Some(allow) = number("ALLOW_UPGRADES") {
         builder = builder.allow_upgrades(allow);
+    }
+    if let Some(max_disconnection_duration) = millis("RECOVERY") {
+        let config = RecoveryConfig { max_disconnection_duration, ..RecoveryConfig::default() };
+        builder = builder.connection_state_recovery(config);
     }
     if let Some(cleanup) = number("CLEANUP_EMPTY_CHILD_NAMESPACES") {
         builder = builder.cleanup_empty_child_namespaces(cleanup);
@@ -339,7 +343,7 @@ fn whoami(socket: &Socket) -> serde_json::Value {
     json!({
         "id": socket.id().as_str(),
         "transport": socket.transport().map(|transport| transport.name()),
-        "recovered": false,
+        "recovered": socket.is_recovered(),
         "data": socket.data::<serde_json::Value>().unwrap_or_default(),
         "handshake": {
             "headers": headers,
