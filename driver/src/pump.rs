@@ -306,6 +306,7 @@ impl Pump {
             Done::Admission(socket, Ok(())) => self.admit(&socket, cx),
             Done::Admission(socket, Err(error)) => {
                 self.forget(&socket);
+                socket.clear_handlers();
                 self.refuse(socket.slot(), &error);
             }
             Done::Screening(socket, event, Ok(())) => {
