@@ -363,7 +363,7 @@ impl Pump {
         accepted.flatten().is_some()
     }
 
-    fn refuse(&mut self, slot: Slot, error: &ConnectError) {
+    fn refuse(&self, slot: Slot, error: &ConnectError) {
         log_refusal(self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref())));
     }
 

@@ -9,3 +9,8 @@ pub mod io;
 pub mod logs;
 pub mod sim;
 pub mod stage;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
