@@ -115,7 +115,7 @@ async fn a_probe_that_goes_harms_nobody(rt: Arc<dyn Runtime>) {
 
 async fn a_session_that_ends_while_it_is_probed_ends_the_probe(rt: Arc<dyn Runtime>) {
     let (stage, log) = stage_with_reasons(rt).await;
-    let c = stage.joined_by(How::Polling).await;
+    let mut c = stage.joined_by(How::Polling).await;
     let mut probe = c.try_open_probe().await.unwrap();
     probe.send(&Frame::text("2probe")).await.unwrap();
     assert_eq!(probe.frame().await.unwrap(), Frame::text("3probe"));

@@ -3,6 +3,8 @@
 mod aborts;
 mod acks;
 mod bad_input;
+mod cuts;
+mod deadlines;
 mod disconnect;
 mod events;
 mod handshake;
