@@ -46,7 +46,8 @@ impl<W> Acks<W> {
         let is_due = |pending: &Pending<W>| pending.deadline.is_some_and(|deadline| deadline <= now);
         let mut due = BTreeMap::new();
         if self.next_deadline.is_some_and(|deadline| deadline <= now) {
-            due = self.pending.extract_if(.., |_, pending| is_due(pending)).collect();
+            (due, self.pending) =
+                core::mem::take(&mut self.pending).into_iter().partition(|(_, pending)| is_due(pending));
             self.next_deadline = self.pending.values().filter_map(|pending| pending.deadline).min();
         }
         due.into_values().map(|pending| pending.waiter)

@@ -22,131 +22,28 @@
 //! A probe is part of `Polling`: whatever happens to it, the session lives on (REFERENCE 9.9). Frames wait in one
 //! buffer and are pulled from it when the transport can take them, so messages keep their order across the upgrade.
 
+mod config;
+mod io;
+mod polling;
+mod websocket;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use bytes::Bytes;
-
-use super::buffer::{Buffer, BufferLimits};
+pub use self::config::{Config, Opening};
+pub use self::io::{Event, Input, Output, SendError};
+use super::buffer::Buffer;
 use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
-use super::http::{BadRequest, Refusal, Response};
-use super::packet::{DecodeError, Frame, Message, Packet, Purpose};
+use super::http::Response;
+use super::packet::{DecodeError, Frame, Packet, Purpose};
 use super::payload_v3::Form;
 use super::timers::{Name, Timers};
-use super::{Revision, Transport, payload};
+use super::{Revision, Transport};
 use crate::{Instant, Lane, Sid};
-
-/// What holds for every session of a server.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Time between two heartbeats. Default: 25 s.
-    pub ping_interval: Duration,
-    /// Time the client has to answer one. Default: 20 s.
-    pub ping_timeout: Duration,
-    /// Time from opening a websocket to committing to it. Default: 10 s.
-    pub upgrade_timeout: Duration,
-    /// Most bytes of one POST body or one websocket message. Default: 1,000,000. The driver counts, since it holds
-    /// the bytes before the session does; the handshake announces it.
-    pub max_payload_bytes: usize,
-    /// Most packets in one POST body. Default: [`payload::DEFAULT_MAX_PACKETS`].
-    pub max_payload_packets: usize,
-    /// Bounds of the outgoing queue.
-    pub buffer: BufferLimits,
-    /// A message sent right after the handshake, in the same poll response. Default: none.
-    pub initial_message: Option<Message>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            ping_interval: Duration::from_secs(25),
-            ping_timeout: Duration::from_secs(20),
-            upgrade_timeout: Duration::from_secs(10),
-            max_payload_bytes: 1_000_000,
-            max_payload_packets: payload::DEFAULT_MAX_PACKETS,
-            buffer: BufferLimits::default(),
-            initial_message: None,
-        }
-    }
-}
-
-/// The terms on which a session opens: the answer to a handshake request.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    /// Its secret id.
-    pub sid: Sid,
-    /// How packets are written for this client.
-    pub format: Format,
-    /// The transports the client is invited to upgrade to.
-    pub upgrades: Vec<Transport>,
-}
-
-/// What the driver tells a session.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A GET arrived.
-    Poll(Lane),
-    /// The head of a POST arrived, claiming this form for its body (see [`http::post_form`](super::http::post_form)).
-    /// The body follows, unless the answer comes first.
-    Post(Lane, Form),
-    /// The whole body of a POST.
-    PostBody(Lane, Bytes),
-    /// The body of a POST is over [`Config::max_payload_bytes`].
-    PostTooLarge(Lane),
-    /// A websocket with this session's id was opened.
-    WsOpen(Lane),
-    /// A message arrived on a websocket.
-    WsFrame(Lane, Frame),
-    /// A websocket broke its rules or its connection.
-    WsFault(Lane, TransportFault),
-    /// Everything handed out for this websocket has been written.
-    Flushed(Lane),
-    /// The connection behind a lane ended in an orderly way; nothing can be answered on it.
-    LaneGone(Lane),
-}
-
-/// What a session tells the driver.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Answer an HTTP request. The lane is done.
-    Respond(Lane, Response),
-    /// Break the connection of an HTTP request without an answer. The lane is done.
-    Abort(Lane),
-    /// Send a message on a websocket. When all of them are written, say [`Input::Flushed`].
-    WsSend(Lane, Frame),
-    /// Send a close frame without a status, then close the connection. The lane is done.
-    WsClose(Lane),
-    /// Something for the layer above.
-    Event(Event),
-}
-
-/// What a session tells the layer above.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The session moved to this transport.
-    Upgraded(Transport),
-    /// A message arrived.
-    Message(Message),
-    /// There is room again after [`SendError::Full`].
-    Drained,
-    /// The session is over. Always the last output.
-    Closed(CloseReason),
-}
-
-/// Why a message was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// The session is closing or closed.
-    #[error("the session is closed")]
-    Closed,
-    /// The outgoing queue is at its limit ([`Config::buffer`]). [`Event::Drained`] follows when there is room again.
-    #[error("the outgoing queue is full")]
-    Full,
-}
 
 /// One session, from its handshake to its close.
 #[derive(Debug)]
@@ -434,88 +331,6 @@ impl Session {
         self.outputs.pop_front()
     }
 
-    fn handle_poll(&mut self, lane: Lane) {
-        let overlap = match &mut self.link {
-            Link::Polling { .. } if self.closing == Some(Closing::Deferred) => {
-                self.respond(lane, &[Packet::Noop.encode(), Packet::Close.encode()]);
-                return self.end(CloseReason::ForcedClose, Packet::Close);
-            }
-            Link::Polling { parked: Some(_), .. } => true,
-            Link::Polling { parked, .. } => {
-                *parked = Some(lane);
-                false
-            }
-            Link::Websocket { .. } | Link::Closed => return self.refuse(lane),
-        };
-        if overlap {
-            self.outputs.push_back(Output::Respond(lane, Response::bad_request()));
-            self.end(CloseReason::TransportError(TransportFault::PollOverlap), Packet::Close);
-        }
-    }
-
-    fn handle_post(&mut self, lane: Lane, form: Form) {
-        let Link::Polling { posting, .. } = &mut self.link else {
-            return self.refuse(lane);
-        };
-        let fault = if posting.is_some() {
-            TransportFault::PostOverlap
-        } else if form == Form::Binary && self.format.revision == Revision::V4 {
-            TransportFault::Content
-        } else {
-            *posting = Some(Posting { lane, form });
-            return;
-        };
-        self.outputs.push_back(Output::Respond(lane, Response::bad_request()));
-        self.end(CloseReason::TransportError(fault), Packet::Close);
-    }
-
-    fn handle_post_body(&mut self, lane: Lane, body: &Bytes, now: Instant) {
-        let Some(posting) = self.take_posting(lane) else { return };
-        let mut packets = self.format.decode_post(posting.form, body, self.config.max_payload_packets);
-        let end = packets.try_for_each(|packet| self.handle_packet(packet, Transport::Polling, now));
-        // The answer says only that the body was read (REFERENCE 9.4), and it comes before the news of the close.
-        self.outputs.push_back(Output::Respond(lane, Response::post_ok()));
-        match end {
-            Ok(()) => {}
-            Err(reason @ CloseReason::TransportClose) => self.end(reason, Packet::Noop),
-            Err(reason) => self.end(reason, Packet::Close),
-        }
-    }
-
-    fn handle_ws_open(&mut self, lane: Lane, now: Instant) {
-        match &mut self.link {
-            Link::Polling { probe: probe @ None, .. } => {
-                *probe = Some(lane);
-                self.timers.set(Timer::Upgrade, now + self.config.upgrade_timeout);
-            }
-            // A second websocket, while one is probed or after the upgrade, never harms the session.
-            _ => self.outputs.push_back(Output::WsClose(lane)),
-        }
-    }
-
-    fn handle_ws_frame(&mut self, lane: Lane, frame: Frame, now: Instant) {
-        let packet = self.format.decode_ws(frame);
-        match self.link {
-            Link::Polling { probe: Some(probe), .. } if probe == lane => match packet {
-                Ok(Packet::Ping(Purpose::Probe)) => {
-                    let answer = Packet::Pong(Purpose::Probe).encode();
-                    self.outputs.push_back(Output::WsSend(lane, answer));
-                    if !self.timers.is_set(Timer::Noop) {
-                        self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
-                    }
-                }
-                Ok(Packet::Upgrade) => self.complete_upgrade(lane, now),
-                _ => self.drop_probe(),
-            },
-            Link::Websocket { lane: current, .. } if current == lane => {
-                if let Err(reason) = self.handle_packet(packet, Transport::Websocket, now) {
-                    self.end(reason, Packet::Close);
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn handle_lane_gone(&mut self, lane: Lane) {
         let fault = match &mut self.link {
             Link::Polling { parked: Some(parked), .. } if *parked == lane => TransportFault::PollClosed,
@@ -530,15 +345,6 @@ impl Session {
         };
         self.forget_lane(lane);
         self.end(CloseReason::TransportError(fault), Packet::Close);
-    }
-
-    /// A websocket is no more: the end of the session if it was the session's, of the attempt if it was probed.
-    fn handle_ws_end(&mut self, lane: Lane, reason: CloseReason) {
-        match self.link {
-            Link::Polling { probe: Some(probe), .. } if probe == lane => self.drop_probe(),
-            Link::Websocket { lane: current, .. } if current == lane => self.end(reason, Packet::Close),
-            _ => {}
-        }
     }
 
     /// A packet from the current transport, or what was there in the place of one.
@@ -585,59 +391,6 @@ impl Session {
             }
             Revision::V4 => self.timers.set(Timer::Ping, now + self.config.ping_interval),
         }
-    }
-
-    fn complete_upgrade(&mut self, lane: Lane, now: Instant) {
-        let link = Link::Websocket { lane, unflushed: 0, posting: None };
-        if let Link::Polling { parked, posting, .. } = core::mem::replace(&mut self.link, link) {
-            if let Some(parked) = parked {
-                self.respond(parked, &[Packet::Close.encode()]);
-            }
-            // A POST on its way keeps its right to be read: its client was promised that nothing is lost.
-            if let Link::Websocket { posting: kept, .. } = &mut self.link {
-                *kept = posting;
-            }
-        }
-        self.timers.clear(Timer::Upgrade);
-        self.timers.clear(Timer::Noop);
-        // A heartbeat on its way may have died with the polling transport. The reference forgets its deadline here,
-        // and with it a client that is gone; a full new wait is as lenient and ends.
-        if self.timers.is_set(Timer::Silence) {
-            self.restart_heartbeat_wait(now);
-        }
-        if self.closing.is_some() {
-            self.closing = Some(Closing::Draining);
-        }
-        self.outputs.push_back(Output::Event(Event::Upgraded(Transport::Websocket)));
-    }
-
-    fn restart_heartbeat_wait(&mut self, now: Instant) {
-        match self.format.revision {
-            Revision::V3 => self.restart_heartbeat(now),
-            Revision::V4 => self.timers.set(Timer::Silence, now + self.config.ping_timeout),
-        }
-    }
-
-    fn drop_probe(&mut self) {
-        if let Link::Polling { probe, .. } = &mut self.link
-            && let Some(lane) = probe.take()
-        {
-            self.outputs.push_back(Output::WsClose(lane));
-        }
-        self.timers.clear(Timer::Upgrade);
-        self.timers.clear(Timer::Noop);
-    }
-
-    /// Answers the pending GET with a noop, past the buffer, so that the client can stop polling; again and again,
-    /// because a client may open one more GET before it hears of the probe's success.
-    fn free_pending_poll(&mut self, now: Instant) {
-        if self.buffer.is_empty()
-            && let Link::Polling { parked, .. } = &mut self.link
-            && let Some(lane) = parked.take()
-        {
-            self.respond(lane, &[Packet::Noop.encode()]);
-        }
-        self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
     }
 
     /// The next frames for a transport that can take them.
@@ -698,26 +451,6 @@ impl Session {
         self.outputs.push_back(Output::Respond(lane, response));
     }
 
-    /// Refuses a polling request on a session that no longer polls, or no longer lives.
-    fn refuse(&mut self, lane: Lane) {
-        let refusal = match self.transport() {
-            Some(previous_transport) => {
-                BadRequest::TransportMismatch { transport: Transport::Polling, previous_transport }.into()
-            }
-            None => Refusal::UnknownSid { sid: self.sid.as_str().into() },
-        };
-        self.outputs.push_back(Output::Respond(lane, refusal.response()));
-    }
-
-    fn take_posting(&mut self, lane: Lane) -> Option<Posting> {
-        match &mut self.link {
-            Link::Polling { posting, .. } | Link::Websocket { posting, .. } => {
-                posting.take_if(|posting| posting.lane == lane)
-            }
-            Link::Closed => None,
-        }
-    }
-
     fn forget_lane(&mut self, lane: Lane) {
         if let Link::Polling { parked, posting, .. } = &mut self.link {
             parked.take_if(|parked| *parked == lane);
@@ -729,9 +462,6 @@ impl Session {
 /// How long a client may take to fetch the end of a session that was closed (REFERENCE 1.15).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a pending GET is freed while a websocket is probed (REFERENCE 1.14).
-const NOOP_INTERVAL: Duration = Duration::from_millis(100);
-
 /// Bytes handed out for a websocket and not yet written, past which frames stay in the buffer, where they are
 /// counted: about what a kernel's socket buffer takes.
 const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
@@ -740,5 +470,4 @@ const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
 const FRAME_OVERHEAD: usize = 10;
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;
