@@ -25,11 +25,11 @@ pub enum Input {
     WsOpen(Lane),
     /// A message arrived on a websocket.
     WsFrame(Lane, Frame),
-    /// A websocket broke its rules or its connection.
+    /// A websocket broke its rules or its connection. The lane is done.
     WsFault(Lane, TransportFault),
     /// Everything handed out for this websocket has been written.
     Flushed(Lane),
-    /// The connection behind a lane ended in an orderly way; nothing can be answered on it.
+    /// The connection behind a lane ended in an orderly way. The lane is done, answered or not.
     LaneGone(Lane),
 }
 
@@ -57,7 +57,7 @@ pub enum Event {
     Message(Message),
     /// There is room again after [`SendError::Full`].
     Drained,
-    /// The session is over. Always the last output.
+    /// The session is over. The last output, but for the refusal of lanes that come later.
     Closed(CloseReason),
 }
 

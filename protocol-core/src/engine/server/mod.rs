@@ -47,6 +47,7 @@ use crate::{Instant, Lane, Sid};
 
 /// One session, from its handshake to its close.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Session {
     config: Arc<Config>,
     sid: Sid,
@@ -63,11 +64,32 @@ pub struct Session {
 }
 
 /// Where the packets of a session travel; see the picture at the top of this file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Link {
-    Polling { parked: Option<Lane>, posting: Option<Posting>, probe: Option<Lane> },
-    Websocket { lane: Lane, unflushed: usize, posting: Option<Posting> },
+    Polling { parked: Option<Lane>, posting: Option<Posting>, probe: Option<Websocket> },
+    Websocket { current: Websocket, posting: Option<Posting> },
     Closed,
+}
+
+/// A websocket, and how many bytes were handed out for it that are not written yet.
+#[derive(Clone, Copy, Debug)]
+struct Websocket {
+    lane: Lane,
+    unflushed: usize,
+}
+
+impl Websocket {
+    const fn new(lane: Lane) -> Self {
+        Self { lane, unflushed: 0 }
+    }
+
+    const fn has_room(self) -> bool {
+        self.unflushed < MAX_UNFLUSHED_BYTES
+    }
+
+    fn hand_out(&mut self, frame: &Frame) {
+        self.unflushed += frame.len() + FRAME_OVERHEAD;
+    }
 }
 
 /// A POST whose body has not arrived.
@@ -122,7 +144,7 @@ impl Session {
 
     /// Opens a session on a websocket, which receives the handshake as its first message.
     pub fn websocket(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
-        let link = Link::Websocket { lane, unflushed: 0, posting: None };
+        let link = Link::Websocket { current: Websocket::new(lane), posting: None };
         let mut session = Self::new(config, &opening, link, now);
         session.buffer.push(session.open_packet(&opening));
         if let Some(frame) = session.initial_frame() {
@@ -193,7 +215,7 @@ impl Session {
             && self.buffer.is_empty()
             && match self.link {
                 Link::Polling { parked, .. } => parked.is_some(),
-                Link::Websocket { unflushed, .. } => unflushed == 0,
+                Link::Websocket { current, .. } => current.unflushed == 0,
                 Link::Closed => false,
             }
     }
@@ -238,6 +260,9 @@ impl Session {
         }
         let deferred = self.buffer.is_empty() && matches!(self.link, Link::Polling { .. });
         self.closing = Some(if deferred { Closing::Deferred } else { Closing::Draining });
+        // Nobody listens to pongs any more: from here on there is one deadline.
+        self.timers.clear(Timer::Ping);
+        self.timers.clear(Timer::Silence);
         self.timers.set(Timer::Close, now + CLOSE_TIMEOUT);
     }
 
@@ -264,10 +289,11 @@ impl Session {
             Input::WsFrame(lane, frame) => self.handle_ws_frame(lane, frame, now),
             Input::WsFault(lane, fault) => self.handle_ws_end(lane, CloseReason::TransportError(fault)),
             Input::Flushed(lane) => {
-                if let Link::Websocket { lane: current, unflushed, .. } = &mut self.link
-                    && *current == lane
+                if let Link::Websocket { current: ws, .. } | Link::Polling { probe: Some(ws), .. } =
+                    &mut self.link
+                    && ws.lane == lane
                 {
-                    *unflushed = 0;
+                    ws.unflushed = 0;
                 }
             }
             Input::LaneGone(lane) => self.handle_lane_gone(lane),
@@ -279,7 +305,11 @@ impl Session {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 Timer::Ping => {
-                    self.buffer.push(Packet::Ping(Purpose::Heartbeat).encode());
+                    let ping = Packet::Ping(Purpose::Heartbeat).encode();
+                    // A client that sends pongs but never fetches the pings does not gather them.
+                    if !self.buffer.iter().any(|queued| *queued == ping) {
+                        self.buffer.push(ping);
+                    }
                     self.extension_left = true;
                     self.timers.set(Timer::Silence, now + self.config.ping_timeout);
                 }
@@ -319,7 +349,7 @@ impl Session {
         let can_transmit = match self.link {
             Link::Polling { parked, .. } => parked.is_some() && !self.buffer.is_empty(),
             Link::Websocket { .. } if self.buffer.is_empty() => self.closing == Some(Closing::Draining),
-            Link::Websocket { unflushed, .. } => unflushed < MAX_UNFLUSHED_BYTES,
+            Link::Websocket { current, .. } => current.has_room(),
             Link::Closed => false,
         };
         can_transmit || !self.outputs.is_empty()
@@ -363,7 +393,12 @@ impl Session {
         let reversed = CloseReason::TransportError(TransportFault::HeartbeatDirection);
         match (packet, self.format.revision) {
             (Packet::Ping(_), Revision::V3) => {
-                self.buffer.push(Packet::Pong(Purpose::Heartbeat).encode());
+                let pong = Packet::Pong(Purpose::Heartbeat).encode();
+                // A client that does not read could fill the memory with pongs. In a queue that is full it will find
+                // other signs of life.
+                if self.buffer.has_room(1, pong.len(), &self.config.buffer) {
+                    self.buffer.push(pong);
+                }
                 self.restart_heartbeat(now);
             }
             (Packet::Pong(_), Revision::V4) => {
@@ -408,17 +443,17 @@ impl Session {
                 }
                 Some(Output::Respond(lane, response))
             }
-            Link::Websocket { lane, unflushed, .. } if *unflushed < MAX_UNFLUSHED_BYTES => {
+            Link::Websocket { current, .. } if current.has_room() => {
                 let frame = self.buffer.pop()?;
-                *unflushed += frame.len() + FRAME_OVERHEAD;
-                Some(Output::WsSend(*lane, self.format.encode_ws(frame)))
+                current.hand_out(&frame);
+                Some(Output::WsSend(current.lane, self.format.encode_ws(frame)))
             }
             Link::Websocket { .. } | Link::Closed => None,
         }
     }
 
     fn announce_room(&mut self) {
-        if self.starved && self.buffer.bytes() <= self.config.buffer.max_bytes / 2 {
+        if self.starved && self.buffer.is_half_empty(&self.config.buffer) {
             self.starved = false;
             self.outputs.push_back(Output::Event(Event::Drained));
         }
@@ -433,14 +468,20 @@ impl Session {
                     self.respond(lane, &[farewell.encode()]);
                 }
                 self.outputs.extend(posting.map(|posting| Output::Abort(posting.lane)));
-                self.outputs.extend(probe.map(Output::WsClose));
+                self.outputs.extend(probe.map(|probe| Output::WsClose(probe.lane)));
             }
-            Link::Websocket { lane, posting, .. } => {
+            Link::Websocket { current, posting } => {
                 self.outputs.extend(posting.map(|posting| Output::Abort(posting.lane)));
-                self.outputs.push_back(Output::WsClose(lane));
+                self.outputs.push_back(Output::WsClose(current.lane));
             }
             Link::Closed => return,
         }
+        self.finish(reason);
+    }
+
+    /// The rest of [`end`](Self::end), when no lane is left.
+    fn finish(&mut self, reason: CloseReason) {
+        self.link = Link::Closed;
         self.buffer.clear();
         self.timers.clear_all();
         self.outputs.push_back(Output::Event(Event::Closed(reason)));

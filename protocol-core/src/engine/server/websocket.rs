@@ -2,18 +2,17 @@
 
 use core::time::Duration;
 
-use super::{Closing, Event, Link, Output, Session, Timer};
-use crate::engine::Revision;
-use crate::engine::Transport;
+use super::{Closing, Event, Link, Output, Session, Timer, Websocket};
 use crate::engine::close::CloseReason;
 use crate::engine::packet::{Frame, Packet, Purpose};
+use crate::engine::{Revision, Transport};
 use crate::{Instant, Lane};
 
 impl Session {
     pub(super) fn handle_ws_open(&mut self, lane: Lane, now: Instant) {
         match &mut self.link {
             Link::Polling { probe: probe @ None, .. } => {
-                *probe = Some(lane);
+                *probe = Some(Websocket::new(lane));
                 self.timers.set(Timer::Upgrade, now + self.config.upgrade_timeout);
             }
             // A second websocket, while one is probed or after the upgrade, never harms the session.
@@ -23,19 +22,21 @@ impl Session {
 
     pub(super) fn handle_ws_frame(&mut self, lane: Lane, frame: Frame, now: Instant) {
         let packet = self.format.decode_ws(frame);
-        match self.link {
-            Link::Polling { probe: Some(probe), .. } if probe == lane => match packet {
-                Ok(Packet::Ping(Purpose::Probe)) => {
+        match &mut self.link {
+            Link::Polling { probe: Some(probe), .. } if probe.lane == lane => match packet {
+                Ok(Packet::Ping(Purpose::Probe)) if probe.has_room() => {
                     let answer = Packet::Pong(Purpose::Probe).encode();
+                    probe.hand_out(&answer);
                     self.outputs.push_back(Output::WsSend(lane, answer));
                     if !self.timers.is_set(Timer::Noop) {
                         self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
                     }
                 }
-                Ok(Packet::Upgrade) => self.complete_upgrade(lane, now),
+                Ok(Packet::Upgrade) => self.complete_upgrade(now),
+                // Also a client that asks and asks without reading the answers.
                 _ => self.drop_probe(),
             },
-            Link::Websocket { lane: current, .. } if current == lane => {
+            Link::Websocket { current, .. } if current.lane == lane => {
                 if let Err(reason) = self.handle_packet(packet, Transport::Websocket, now) {
                     self.end(reason, Packet::Close);
                 }
@@ -43,27 +44,31 @@ impl Session {
             _ => {}
         }
     }
+
     /// A websocket is no more: the end of the session if it was the session's, of the attempt if it was probed.
     pub(super) fn handle_ws_end(&mut self, lane: Lane, reason: CloseReason) {
-        match self.link {
-            Link::Polling { probe: Some(probe), .. } if probe == lane => self.drop_probe(),
-            Link::Websocket { lane: current, .. } if current == lane => self.end(reason, Packet::Close),
+        match &mut self.link {
+            Link::Polling { probe, .. } if probe.is_some_and(|probe| probe.lane == lane) => {
+                *probe = None;
+                self.stop_probing();
+            }
+            Link::Websocket { current, posting } if current.lane == lane => {
+                self.outputs.extend(posting.take().map(|posting| Output::Abort(posting.lane)));
+                self.finish(reason);
+            }
             _ => {}
         }
     }
-    pub(super) fn complete_upgrade(&mut self, lane: Lane, now: Instant) {
-        let link = Link::Websocket { lane, unflushed: 0, posting: None };
-        if let Link::Polling { parked, posting, .. } = core::mem::replace(&mut self.link, link) {
-            if let Some(parked) = parked {
-                self.respond(parked, &[Packet::Close.encode()]);
-            }
-            // A POST on its way keeps its right to be read: its client was promised that nothing is lost.
-            if let Link::Websocket { posting: kept, .. } = &mut self.link {
-                *kept = posting;
-            }
+
+    fn complete_upgrade(&mut self, now: Instant) {
+        let Link::Polling { parked, posting, probe } = &mut self.link else { return };
+        let (Some(current), parked) = (*probe, parked.take()) else { return };
+        // A POST on its way keeps its right to be read: its client was promised that nothing is lost.
+        self.link = Link::Websocket { current, posting: *posting };
+        if let Some(parked) = parked {
+            self.respond(parked, &[Packet::Close.encode()]);
         }
-        self.timers.clear(Timer::Upgrade);
-        self.timers.clear(Timer::Noop);
+        self.stop_probing();
         // A heartbeat on its way may have died with the polling transport. The reference forgets its deadline here,
         // and with it a client that is gone; a full new wait is as lenient and ends.
         if self.timers.is_set(Timer::Silence) {
@@ -75,19 +80,24 @@ impl Session {
         self.outputs.push_back(Output::Event(Event::Upgraded(Transport::Websocket)));
     }
 
-    pub(super) fn restart_heartbeat_wait(&mut self, now: Instant) {
+    fn restart_heartbeat_wait(&mut self, now: Instant) {
         match self.format.revision {
             Revision::V3 => self.restart_heartbeat(now),
             Revision::V4 => self.timers.set(Timer::Silence, now + self.config.ping_timeout),
         }
     }
 
+    /// Gives up an upgrade. The session lives on by polling.
     pub(super) fn drop_probe(&mut self) {
         if let Link::Polling { probe, .. } = &mut self.link
-            && let Some(lane) = probe.take()
+            && let Some(probe) = probe.take()
         {
-            self.outputs.push_back(Output::WsClose(lane));
+            self.outputs.push_back(Output::WsClose(probe.lane));
         }
+        self.stop_probing();
+    }
+
+    fn stop_probing(&mut self) {
         self.timers.clear(Timer::Upgrade);
         self.timers.clear(Timer::Noop);
     }
