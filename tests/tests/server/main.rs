@@ -9,3 +9,4 @@ mod namespaces;
 mod order;
 mod panics;
 mod rooms;
+mod slow_consumers;
