@@ -17,7 +17,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use socketio_core::Bytes;
 use socketio_core::engine::Transport;
-use socketio_core::engine::format::Format;
 use socketio_core::engine::http::{
     self as rules, ExistingRequest, HandshakeRequest, Headers, Kind, Request, Response, Route,
 };
@@ -293,15 +292,7 @@ fn opening(hub: &Hub, handshake: &HandshakeRequest<'_>) -> Opening {
         true => hub.admission.routes.transports.upgrades(handshake.transport),
         false => Vec::new(),
     };
-    Opening {
-        sid: hub.generate_id(),
-        format: Format {
-            revision: handshake.revision,
-            binary: handshake.binary,
-            jsonp: handshake.jsonp.clone(),
-        },
-        upgrades,
-    }
+    Opening { sid: hub.generate_id(), format: handshake.format(), upgrades }
 }
 
 fn request_info(hub: &Hub, target: &str, headers: &HeaderMap, from: From) -> RequestInfo {
