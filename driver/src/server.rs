@@ -1,5 +1,6 @@
 //! A server: where clients come in.
 
+use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -13,12 +14,13 @@ use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
 use socketio_core::engine::server as engine;
 use socketio_core::peer::Config;
-use socketio_core::socket::{Limits, Nsp, server as protocol};
+use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
 use crate::fallback::Fallback;
 use crate::hub::{Admission, Hub};
 use crate::namespace::Namespace;
+use crate::parent::ParentNamespace;
 use crate::runtime::{Io, Runtime};
 use crate::service::{From, Service};
 
@@ -53,6 +55,8 @@ impl<R: Runtime + Default> ServerBuilder<R> {
             admission: Admission {
                 routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
                 allow_upgrades: true,
+                cleanup_empty_child_namespaces: false,
+                recovery: None,
                 allow_eio3: false,
                 fallback: Fallback::default(),
             },
@@ -101,6 +105,22 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn allow_eio3(mut self, allow: bool) -> Self {
         self.admission.allow_eio3 = allow;
+        self
+    }
+
+    /// Whether a namespace that was made on demand goes with its last socket. Default: no.
+    #[must_use]
+    pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+        self.admission.cleanup_empty_child_namespaces = cleanup;
+        self
+    }
+
+    /// Lets clients that come back in time go on where they were: with their id, rooms and data, and with the events
+    /// they missed (REFERENCE 4.8). Every event then carries its offset as one more argument, and the events of a
+    /// namespace are handed out one after the other. Default: off.
+    #[must_use]
+    pub fn connection_state_recovery(mut self, config: recovery::Config) -> Self {
+        self.admission.recovery = Some(config);
         self
     }
 
@@ -172,6 +192,13 @@ impl<R> ServerBuilder<R> {
         self
     }
 
+    /// How packets are written; every client must use the same. Default: text.
+    #[must_use]
+    pub fn parser(mut self, codec: Codec) -> Self {
+        self.socket.codec = codec;
+        self
+    }
+
     /// Bounds of each client's outgoing queue. Default: 16,384 messages and 16 MiB.
     #[must_use]
     pub fn send_buffer(mut self, limits: BufferLimits) -> Self {
@@ -189,7 +216,7 @@ impl<R> ServerBuilder<R> {
 
 impl Server {
     fn new(hub: Arc<Hub>) -> Self {
-        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, Arc::downgrade(&hub)));
+        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, &hub));
         Self { hub, root }
     }
 
@@ -200,7 +227,32 @@ impl Server {
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         let nsp = Nsp::new(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, Arc::downgrade(&self.hub)))
+        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, &self.hub))
+    }
+
+    /// A family of namespaces that are made when the first client asks for them: `matcher` gets the name and the
+    /// credentials, and says whether there is such a namespace. Where several families match, the first one
+    /// registered counts; a namespace made with [`of`](Self::of) comes before all of them.
+    pub fn of_dynamic<F, Fut>(&self, matcher: F) -> ParentNamespace
+    where
+        F: Fn(String, Payload) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let name = format!("/_{}", self.hub.parents().len());
+        let nsp = Nsp::new(&name).unwrap_or_default();
+        let parent = ParentNamespace::new(Namespace::new(nsp, &self.hub), matcher);
+        self.hub.add_parent(parent.clone());
+        parent
+    }
+
+    /// Every namespace that exists, in name order.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        self.hub.namespaces()
+    }
+
+    /// Calls `handler` for every namespace that comes into being from now on.
+    pub fn on_new_namespace(&self, handler: impl Fn(&Namespace) + Send + Sync + 'static) {
+        self.hub.on_new_namespace(Arc::new(handler));
     }
 
     /// Listens on an address, and serves it in the background until [`close`](Self::close). Returns the address, with

@@ -153,6 +153,11 @@ impl<W> Peer<W> {
         self.outputs.pop_front()
     }
 
+    /// Whether a socket is in its namespace, or joining it.
+    pub fn is_live(&self, slot: Slot) -> bool {
+        self.connection.is_live(slot)
+    }
+
     /// Whether [`poll_output`](Self::poll_output) would return something.
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty() || self.session.has_output()

@@ -574,7 +574,12 @@ impl Session {
         let reversed = CloseReason::TransportError(TransportFault::HeartbeatDirection);
         match (packet, self.format.revision) {
             (Packet::Ping(_), Revision::V3) => {
-                self.buffer.push(Packet::Pong(Purpose::Heartbeat).encode());
+                let pong = Packet::Pong(Purpose::Heartbeat).encode();
+                // A client that sends pings and reads nothing would fill the memory with answers.
+                if !self.buffer.has_room(1, pong.len(), &self.config.buffer) {
+                    return Err(CloseReason::TransportError(TransportFault::SlowConsumer));
+                }
+                self.buffer.push(pong);
                 self.restart_heartbeat(now);
             }
             (Packet::Pong(_), Revision::V4) => {

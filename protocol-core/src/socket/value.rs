@@ -1,6 +1,5 @@
 //! Arguments whose types are not known beforehand: any value, any number of them.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -28,8 +27,16 @@ pub enum Value {
     Binary(Bytes),
     /// A list.
     Array(Vec<Self>),
-    /// Named values, in name order.
-    Object(BTreeMap<String, Self>),
+    /// Named values, in the order in which they came: JavaScript keeps it, and people see it.
+    Object(Vec<(String, Self)>),
+}
+
+impl Value {
+    /// The member of an object with this name; the last one counts where there are several.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter().rev().find(|(member, _)| member == name).map(|(_, value)| value)
+    }
 }
 
 impl Serialize for Value {
@@ -41,7 +48,9 @@ impl Serialize for Value {
             Self::String(value) => serializer.serialize_str(value),
             Self::Binary(value) => serializer.serialize_bytes(value),
             Self::Array(values) => serializer.collect_seq(values),
-            Self::Object(members) => serializer.collect_map(members),
+            Self::Object(members) => {
+                serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
+            }
         }
     }
 }
@@ -114,9 +123,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut members = BTreeMap::new();
-        while let Some((name, value)) = map.next_entry()? {
-            members.insert(name, value);
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
         }
         Ok(Value::Object(members))
     }
