@@ -220,9 +220,12 @@ impl Fixture {
         }
     }
 
-    fn connect_request(&mut self, session: &Sid, slot: Slot, nsp: &str, auth: Option<Payload>, now: Instant) {
-        let Some((name, _)) = self.namespaces.get_key_value(nsp) else {
-            return self.refuse(session, slot, "Invalid namespace", None);
+    fn connect_request(&mut self, session: &Sid, slot: Slot, nsp: &Nsp, auth: Option<Payload>, now: Instant) {
+        let Some((name, _)) = self.namespaces.get_key_value(&**nsp) else {
+            if let Some(peer) = self.clients.peer(session) {
+                let _ = peer.refuse_unknown(slot);
+            }
+            return;
         };
         let namespace = *name;
         // Kept for longer than the packet it came in.
@@ -240,7 +243,9 @@ impl Fixture {
         }
         self.next += 1;
         let key = self.next;
-        let id = self.clients.generate_id();
+        let generated = self.clients.generate_id();
+        let Some(peer) = self.clients.peer(session) else { return };
+        let id = peer.socket_id(nsp, || generated);
         let session = session.clone();
         self.by_slot.insert((session.clone(), slot), key);
         self.sockets.insert(key, Socket { session, slot, id, namespace, auth, data, is_joined: false });
