@@ -17,7 +17,6 @@ use http_body::Body;
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use socketio_core::engine::Transport;
-use socketio_core::engine::format::Format;
 use socketio_core::engine::http::{
     self as rules, ExistingRequest, HandshakeRequest, Headers, Kind, Refusal, Request, Response, Route,
 };
@@ -382,9 +381,7 @@ fn opening(hub: &Hub, handshake: &HandshakeRequest<'_>, sid: Sid) -> Opening {
         true => hub.admission.routes.transports.upgrades(handshake.transport),
         false => Vec::new(),
     };
-    let format =
-        Format { revision: handshake.revision, binary: handshake.binary, jsonp: handshake.jsonp.clone() };
-    Opening { sid, format, upgrades }
+    Opening { sid, format: handshake.format(), upgrades }
 }
 
 fn convert(response: Response) -> http::Response<Full<Bytes>> {

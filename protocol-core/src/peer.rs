@@ -14,7 +14,7 @@ use crate::engine::packet::Frame;
 use crate::engine::server::{self as engine, Opening, Session};
 use crate::engine::{Revision, Transport, http};
 use crate::socket::server::{self as socket, CommandError, Connection, ProtocolError, RefuseError, Slot};
-use crate::socket::{DisconnectReason, Encoded};
+use crate::socket::{DisconnectReason, Encoded, Nsp};
 use crate::time::earliest;
 use crate::{AckId, Instant, Lane, Sid};
 
@@ -121,6 +121,16 @@ impl<W> Peer<W> {
     /// The transport its packets travel on now, or `None` once it is closed.
     pub fn transport(&self) -> Option<Transport> {
         self.session.transport()
+    }
+
+    /// The id of a socket of this client: `generated`, or in revision 3 one that tells the session's, since its clients
+    /// work it out themselves (REFERENCE 2.5).
+    pub fn socket_id(&self, nsp: &Nsp, generated: impl FnOnce() -> Sid) -> Sid {
+        match self.revision() {
+            Revision::V3 if nsp.is_root() => self.sid().clone(),
+            Revision::V3 => alloc::format!("{nsp}#{}", self.sid()).as_str().into(),
+            Revision::V4 => generated(),
+        }
     }
 
     /// Takes what happened below.
