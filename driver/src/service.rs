@@ -327,7 +327,8 @@ impl<'a> Exchange<'a> {
     /// Polls alone are compressed: the answer to a POST is never long enough.
     fn compressed(&self, mut response: Response) -> http::Response<Full<Bytes>> {
         let threshold = self.hub.admission.http_compression;
-        let encoding = rules::content_encoding(&self.fields, response.body.len(), true, threshold);
+        let encoding =
+            rules::content_encoding(&self.fields, response.body.len(), response.compressible, threshold);
         if let Some(encoding) = encoding {
             response.body = compress(&response.body, encoding);
         }
