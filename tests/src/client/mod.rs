@@ -454,7 +454,7 @@ impl Client {
     /// [`Gone`].
     pub async fn try_open_probe(&self) -> Result<WebSocket, Gone> {
         let target = format!("{PATH}?EIO=4&transport=websocket&sid={}", self.sid());
-        Ok(WebSocket::open(&*self.rt, self.at, &target).await?)
+        WebSocket::open(&*self.rt, self.at, &target).await
     }
 
     /// Starts a GET and does not wait for the answer.
