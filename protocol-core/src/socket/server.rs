@@ -324,7 +324,7 @@ impl<W> Connection<W> {
             (Revision::V3, None) => codec.connect_error(nsp, message),
             (Revision::V4, data) => codec.connect_error(nsp, &Refused { message, data }),
         }?;
-        self.sockets.remove(index);
+        self.take(index);
         Ok(encoded)
     }
 
@@ -418,10 +418,16 @@ impl<W> Connection<W> {
     }
 
     fn remove(&mut self, index: usize, reason: DisconnectReason) {
+        let slot = self.take(index);
+        self.events.push_back(Event::Left { slot, reason });
+    }
+
+    /// Frees a slot. Nobody waits for its acknowledgements any longer.
+    fn take(&mut self, index: usize) -> Slot {
         let mut socket = self.sockets.remove(index);
         let failed = socket.acks.take_all();
         self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::Disconnected }));
-        self.events.push_back(Event::Left { slot: socket.slot, reason });
+        socket.slot
     }
 
     fn index(&self, slot: Slot) -> Option<usize> {
