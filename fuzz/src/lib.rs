@@ -13,11 +13,14 @@
 mod any;
 mod engine;
 mod http;
+mod peer;
+mod script;
 mod session;
 mod socket;
 
 pub use engine::{engine_packet, payload_v3_binary, payload_v3_text, payload_v4, webtransport};
 pub use http::http_route;
+pub use peer::peer;
 pub use session::session;
 pub use socket::{socket_msgpack, socket_text};
 
@@ -31,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("payload_v3_binary", payload_v3_binary),
     ("payload_v3_text", payload_v3_text),
     ("payload_v4", payload_v4),
+    ("peer", peer),
     ("session", session),
     ("socket_msgpack", socket_msgpack),
     ("socket_text", socket_text),
