@@ -33,6 +33,23 @@ pub enum Input {
     LaneGone(Lane),
 }
 
+impl Input {
+    /// The lane it is about.
+    pub const fn lane(&self) -> Lane {
+        match self {
+            Self::Poll(lane)
+            | Self::Post(lane, _)
+            | Self::PostBody(lane, _)
+            | Self::PostTooLarge(lane)
+            | Self::WsOpen(lane)
+            | Self::WsFrame(lane, _)
+            | Self::WsFault(lane, _)
+            | Self::Flushed(lane)
+            | Self::LaneGone(lane) => *lane,
+        }
+    }
+}
+
 /// What a session tells the driver.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
