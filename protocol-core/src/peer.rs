@@ -176,12 +176,11 @@ impl<W> Peer<W> {
     /// Lets the client join: see [`Connection::accept`].
     ///
     /// # Errors
-    /// [`CommandError::Disconnected`] when the client gave up meanwhile.
+    /// [`CommandError::Disconnected`] when the client gave up meanwhile, or is closed because it has no room for the
+    /// answer.
     pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
         let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
-        self.session
-            .send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
-            .map_err(|_| CommandError::Disconnected)
+        self.answer(&encoded).map_err(|_| CommandError::Disconnected)
     }
 
     /// Turns the client away: see [`Connection::refuse`].
@@ -195,9 +194,18 @@ impl<W> Peer<W> {
         data: Option<&T>,
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
-        self.session
-            .send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
-            .map_err(|_| RefuseError::Disconnected)
+        self.take_events();
+        self.answer(&encoded).map_err(|_| RefuseError::Disconnected)
+    }
+
+    /// Queues what a CONNECT is answered with. A client that has no room for it would wait for ever in a namespace that
+    /// it has or has not joined: it reads too slowly and is closed.
+    fn answer(&mut self, encoded: &Encoded) -> Result<(), engine::SendError> {
+        let sent = self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression());
+        if sent == Err(engine::SendError::Full) {
+            self.session.abort(CloseReason::TransportError(TransportFault::SlowConsumer));
+        }
+        sent
     }
 
     /// Turns the client away because there is no such namespace. Both revisions say it with an object, unlike other
