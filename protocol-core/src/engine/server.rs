@@ -29,7 +29,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::buffer::{Buffer, BufferLimits};
+pub use super::buffer::SendError;
+use super::buffer::{Buffer, BufferLimits, FRAME_OVERHEAD, MAX_UNFLUSHED_BYTES};
 use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
@@ -135,17 +136,6 @@ pub enum Event {
     Drained,
     /// The session is over. Always the last output.
     Closed(CloseReason),
-}
-
-/// Why a message was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// The session is closing or closed.
-    #[error("the session is closed")]
-    Closed,
-    /// The outgoing queue is at its limit ([`Config::buffer`]). [`Event::Drained`] follows when there is room again.
-    #[error("the outgoing queue is full")]
-    Full,
 }
 
 /// One session, from its handshake to its close.
@@ -730,13 +720,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a pending GET is freed while a websocket is probed (REFERENCE 1.14).
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Bytes handed out for a websocket and not yet written, past which frames stay in the buffer, where they are
-/// counted: about what a kernel's socket buffer takes.
-const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
-
-/// What a frame costs beside its payload, so that a flood of empty frames is bounded as well.
-const FRAME_OVERHEAD: usize = 10;
 
 #[cfg(test)]
 #[path = "server_tests.rs"]
