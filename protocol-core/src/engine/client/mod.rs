@@ -97,8 +97,9 @@ pub enum Event {
 /// What one session leaves to the next of the same client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The number of the next lane, so that what arrives late for an old session finds no new one.
-    pub next_lane: u64,
+    /// How many sessions there were. It is the upper half of the number of a lane, so that what arrives late for an old
+    /// session, or while that one is closing, is not taken for the new one's.
+    pub sessions: u32,
     /// Whether the last attempt at a websocket was successful: what [`Config::remember_upgrade`] goes by
     /// (`priorWebsocketSuccess` in REFERENCE 1.14).
     pub websocket_worked: bool,

@@ -60,8 +60,10 @@ pub struct Session {
     buffer: Buffer,
     /// A message was refused with [`SendError::Full`] and nobody has heard that there is room again.
     starved: bool,
-    first_lane: u64,
-    memory: Memory,
+    /// The number of this session among those of its client.
+    number: u32,
+    next_lane: u32,
+    websocket_worked: bool,
     random: Random,
     timers: Timers<Timer, 3>,
     outputs: VecDeque<Output>,
@@ -154,8 +156,9 @@ impl Session {
             closing: false,
             buffer: Buffer::default(),
             starved: false,
-            first_lane: memory.next_lane,
-            memory,
+            number: memory.sessions,
+            next_lane: 0,
+            websocket_worked: memory.websocket_worked,
             random: Random::new(seed),
             timers: Timers::new(),
             outputs: VecDeque::new(),
@@ -228,12 +231,12 @@ impl Session {
 
     /// Whether this session numbered `lane`.
     pub fn owns(&self, lane: Lane) -> bool {
-        (self.first_lane..self.memory.next_lane).contains(&lane.0)
+        lane.0 >> 32 == u64::from(self.number)
     }
 
     /// What the next session is to know. Changes as long as this one lives.
     pub const fn memory(&self) -> Memory {
-        self.memory
+        Memory { sessions: self.number.wrapping_add(1), websocket_worked: self.websocket_worked }
     }
 
     /// Queues the frames of one message, `bytes` long in all: every frame or none.
@@ -255,6 +258,14 @@ impl Session {
         }
         frames.for_each(|frame| self.buffer.push(frame));
         Ok(())
+    }
+
+    /// Queues the frames of one message past the limits: for what belongs to the protocol, of which the caller bounds the
+    /// number. Does nothing on a session that does not take messages.
+    pub(crate) fn send_unbounded(&mut self, frames: impl Iterator<Item = Frame>) {
+        if self.is_open() {
+            frames.for_each(|frame| self.buffer.push(frame));
+        }
     }
 
     /// Closes the session once everything queued has been handed over and an upgrade has come to its end
@@ -484,7 +495,7 @@ impl Session {
         if self.closing {
             return self.settle();
         }
-        self.memory.websocket_worked = false;
+        self.websocket_worked = false;
         self.outputs.push_back(Output::Event(Event::Opened(handshake.sid)));
         if probe {
             self.probe(now);
@@ -493,7 +504,7 @@ impl Session {
     }
 
     fn open_websocket(&mut self, lane: Lane, handshake: &Handshake, now: Instant) {
-        self.memory.websocket_worked = true;
+        self.websocket_worked = true;
         self.link = Link::Websocket { terms: Terms::of(handshake), lane, unflushed: 0 };
         self.restart_heartbeat(now);
         self.outputs.push_back(Output::Event(Event::Opened(handshake.sid.clone())));
@@ -513,7 +524,7 @@ impl Session {
             && polling.upgrade == Upgrade::Probing(lane)
         {
             polling.upgrade = Upgrade::Pausing(lane);
-            self.memory.websocket_worked = true;
+            self.websocket_worked = true;
             self.settle();
         }
     }
@@ -559,7 +570,7 @@ impl Session {
         let Link::Polling(polling) = &mut self.link else { return };
         let Some(lane) = polling.upgrade.lane() else { return };
         polling.upgrade = Upgrade::Idle;
-        self.memory.websocket_worked = false;
+        self.websocket_worked = false;
         self.timers.clear(Timer::Upgrade);
         self.outputs.push_back(Output::WsClose(lane));
         self.outputs.push_back(Output::Event(Event::UpgradeFailed(error)));
@@ -569,7 +580,7 @@ impl Session {
     /// The transport that was tried first does not work: the next one, or the end.
     fn fail_opening(&mut self, error: TransportError) {
         let Link::Opening { lane, transport } = self.link else { return };
-        self.memory.websocket_worked = false;
+        self.websocket_worked = false;
         self.transports.retain(|&other| other != transport);
         match self.transports.first() {
             Some(&next) if self.config.try_all_transports && !self.closing => {
@@ -647,7 +658,7 @@ impl Session {
             Link::Closed => return,
         }
         if matches!(reason, CloseReason::TransportError(_)) {
-            self.memory.websocket_worked = false;
+            self.websocket_worked = false;
         }
         self.buffer.clear();
         self.timers.clear_all();
@@ -682,8 +693,9 @@ impl Session {
 
     /// The lane and the target of a request to be made.
     fn new_request(&mut self, transport: Transport) -> (Lane, String) {
-        let lane = Lane(self.memory.next_lane);
-        self.memory.next_lane += 1;
+        // By the time a session has used up its numbers, the first ones are long done.
+        let lane = Lane(u64::from(self.number) << 32 | u64::from(self.next_lane));
+        self.next_lane = self.next_lane.wrapping_add(1);
         let sid = self.sid().cloned();
         (lane, target::target(&self.config, transport, sid.as_ref(), &mut self.random))
     }

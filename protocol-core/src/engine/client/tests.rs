@@ -55,6 +55,9 @@ fn show(output: Output) -> String {
     }
 }
 
+/// Something that happens to a client.
+type Act = fn(&mut Client);
+
 struct Client {
     session: Session,
     now: Instant,
@@ -212,7 +215,7 @@ fn a_close_packet_before_the_upgrade_ends_the_session() {
 
 #[test]
 fn whatever_happens_to_a_probe_polling_goes_on() {
-    let fail: [(fn(&mut Client), UpgradeError); 6] = [
+    let fail: [(Act, UpgradeError); 6] = [
         (|client| client.fail(1, Failure::Unreachable), UpgradeError::Transport(Failure::Unreachable)),
         (|client| client.handle(Input::WsClosed(Lane(1))), UpgradeError::Closed),
         (|client| client.ws(1, "3"), UpgradeError::UnexpectedPacket),
@@ -582,7 +585,7 @@ fn a_websocket_must_begin_with_the_handshake() {
 
 #[test]
 fn a_server_that_breaks_the_rules_ends_the_session() {
-    let rows: [(fn(&mut Client), TransportError); 5] = [
+    let rows: [(Act, TransportError); 5] = [
         (
             |client| client.respond(2, "4x\x1e9"),
             TransportError::Packet(DecodeError::UnknownType { found: '9' }),
@@ -672,16 +675,18 @@ fn a_websocket_that_worked_is_remembered_and_one_that_failed_is_forgotten() {
     assert!(!client.session.memory().websocket_worked);
     client.ws(1, "3probe");
     let memory = client.session.memory();
-    assert_eq!(memory, Memory { next_lane: 3, websocket_worked: true });
+    assert_eq!(memory, Memory { sessions: 1, websocket_worked: true });
 
     let mut client = Client::resume(config.clone(), memory);
-    assert_eq!(client.drain(), ["ws 3"]);
-    client.fail(3, Failure::Unreachable);
+    let lane = 1 << 32;
+    assert_eq!(client.drain(), [format!("ws {lane}")]);
+    client.fail(lane, Failure::Unreachable);
     client.end();
+    assert_eq!(client.session.memory(), Memory { sessions: 2, websocket_worked: false });
     let mut client = Client::resume(config, client.session.memory());
-    assert_eq!(client.drain(), ["GET 4"]);
+    assert_eq!(client.drain(), [format!("GET {}", 2_u64 << 32)]);
 
     let mut client = Client::resume(Config::default(), memory);
-    assert_eq!(client.drain(), ["GET 3"]);
-    assert!(client.session.owns(Lane(3)) && !client.session.owns(Lane(2)) && !client.session.owns(Lane(4)));
+    assert_eq!(client.drain(), [format!("GET {lane}")]);
+    assert!(client.session.owns(Lane(lane)) && !client.session.owns(Lane(0)));
 }
