@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use socketio_core::Instant;
@@ -46,8 +45,11 @@ pub(crate) async fn serve(hub: Arc<Hub>, io: Box<dyn Io>, from: From) {
         async move {
             match service::handle(hub, request, from).await {
                 Handled::Response(response) => Ok(response),
-                Handled::NotOurs => Ok(service::empty(StatusCode::NOT_FOUND)),
                 Handled::Abort => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+                Handled::ForeignUpgrade => {
+                    hub.runtime.timer(hub.now() + FOREIGN_UPGRADE_TIMEOUT).await;
+                    Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+                }
             }
         }
     });
@@ -119,6 +121,9 @@ impl hyper::rt::Sleep for HyperSleep {}
 
 /// How long a client may take to send the head of a request, and to begin the next one: as long as Node.js allows.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a request for somebody else's upgrade is left hanging before its connection is ended (REFERENCE 1.4).
+const FOREIGN_UPGRADE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long to wait when the system cannot accept: it is out of file descriptors, and some must be freed first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

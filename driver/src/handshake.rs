@@ -74,6 +74,12 @@ impl Handshake {
         Query::parse(query).get(name).map(|value| value.into_owned())
     }
 
+    /// Every query parameter, decoded, in the order of the request.
+    pub fn queries(&self) -> impl Iterator<Item = (String, String)> {
+        let query = self.request.url.split_once('?').map_or("", |(_, query)| query);
+        Query::parse(query).pairs().map(|(name, value)| (name.into_owned(), value.into_owned()))
+    }
+
     /// The credentials in the CONNECT packet, decoded; `{}` if there were none.
     ///
     /// # Errors
@@ -90,6 +96,15 @@ impl Handshake {
     /// When the request arrived: time since the Unix epoch.
     pub fn issued(&self) -> Duration {
         self.request.issued
+    }
+
+    /// The same for people, as JavaScript prints it: `Sat Nov 21 2026 01:13:24 GMT+0000 (Coordinated Universal Time)`.
+    pub fn time(&self) -> String {
+        let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + self.request.issued);
+        // `Sat, 21 Nov 2026 01:13:24 GMT`, always of this width.
+        let (weekday, day, month, year, time) =
+            (&date[..3], &date[5..7], &date[8..11], &date[12..16], &date[17..25]);
+        format!("{weekday} {month} {day} {year} {time} GMT+0000 (Coordinated Universal Time)")
     }
 
     /// Whether the connection is encrypted.

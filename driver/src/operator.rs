@@ -116,9 +116,7 @@ impl BroadcastOperator {
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EncodeError> {
         let Some(hub) = self.namespace.hub() else { return Ok(()) };
         let encoded = hub.config.socket.codec.event(self.namespace.nsp(), None, event, &args)?;
-        for socket in self.namespace.select(&self.selector) {
-            socket.deliver(&encoded, self.delivery);
-        }
+        self.namespace.publish(&self.selector, &encoded, self.delivery, hub.now());
         Ok(())
     }
 
@@ -169,9 +167,14 @@ impl BroadcastOperator {
         }
     }
 
-    /// Disconnects them from the namespace.
+    /// Makes them leave the namespace.
     pub fn disconnect_sockets(&self) {
         self.sockets().iter().for_each(Socket::disconnect);
+    }
+
+    /// Makes them leave every namespace, and closes their connections.
+    pub fn disconnect_sockets_all(&self) {
+        self.sockets().iter().for_each(Socket::disconnect_all);
     }
 }
 

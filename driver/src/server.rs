@@ -1,5 +1,6 @@
 //! A server: where clients come in.
 
+use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,16 +8,19 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socketio_core::Bytes;
 use socketio_core::engine::buffer::BufferLimits;
 use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
 use socketio_core::engine::server as engine;
 use socketio_core::peer::Config;
-use socketio_core::socket::{Limits, Nsp, server as protocol};
+use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
+use crate::fallback::Fallback;
 use crate::hub::{Admission, Hub};
 use crate::namespace::Namespace;
+use crate::parent::ParentNamespace;
 use crate::runtime::{Io, Runtime};
 use crate::service::{From, Service};
 
@@ -51,7 +55,10 @@ impl<R: Runtime + Default> ServerBuilder<R> {
             admission: Admission {
                 routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
                 allow_upgrades: true,
+                cleanup_empty_child_namespaces: false,
+                recovery: None,
                 allow_eio3: false,
+                fallback: Fallback::default(),
             },
             runtime: PhantomData,
         }
@@ -101,10 +108,52 @@ impl<R> ServerBuilder<R> {
         self
     }
 
+    /// Whether a namespace that was made on demand goes with its last socket. Default: no.
+    #[must_use]
+    pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+        self.admission.cleanup_empty_child_namespaces = cleanup;
+        self
+    }
+
+    /// Lets clients that come back in time go on where they were: with their id, rooms and data, and with the events
+    /// they missed (REFERENCE 4.8). Every event then carries its offset as one more argument, and the events of a
+    /// namespace are handed out one after the other. Default: off.
+    #[must_use]
+    pub fn connection_state_recovery(mut self, config: recovery::Config) -> Self {
+        self.admission.recovery = Some(config);
+        self
+    }
+
     /// Which origins browsers let read our answers (REFERENCE 1.7). Default: only the server's own.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.admission.routes.cors = Some(cors);
+        self
+    }
+
+    /// Answers requests to paths other than the server's: a page, a health check. Default: 404 for all.
+    ///
+    /// It sees the head of the request alone and must not block. Whoever needs more mounts
+    /// [`Server::service`] into an HTTP framework instead.
+    ///
+    /// ```
+    /// # use socketio_driver::{Bytes, ServerBuilder, http};
+    /// # fn f<R: socketio_driver::runtime::Runtime + Default>(builder: ServerBuilder<R>) -> ServerBuilder<R> {
+    /// builder.fallback(|request| {
+    ///     let mut response = http::Response::new(Bytes::from_static(b"well\n"));
+    ///     if request.uri().path() != "/health" {
+    ///         *response.status_mut() = http::StatusCode::NOT_FOUND;
+    ///     }
+    ///     response
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fallback(
+        mut self,
+        answer: impl Fn(&http::Request<()>) -> http::Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission.fallback = Fallback::new(answer);
         self
     }
 
@@ -143,6 +192,13 @@ impl<R> ServerBuilder<R> {
         self
     }
 
+    /// How packets are written; every client must use the same. Default: text.
+    #[must_use]
+    pub fn parser(mut self, codec: Codec) -> Self {
+        self.socket.codec = codec;
+        self
+    }
+
     /// Bounds of each client's outgoing queue. Default: 16,384 messages and 16 MiB.
     #[must_use]
     pub fn send_buffer(mut self, limits: BufferLimits) -> Self {
@@ -160,7 +216,7 @@ impl<R> ServerBuilder<R> {
 
 impl Server {
     fn new(hub: Arc<Hub>) -> Self {
-        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, Arc::downgrade(&hub)));
+        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, &hub));
         Self { hub, root }
     }
 
@@ -171,7 +227,32 @@ impl Server {
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         let nsp = Nsp::new(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, Arc::downgrade(&self.hub)))
+        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, &self.hub))
+    }
+
+    /// A family of namespaces that are made when the first client asks for them: `matcher` gets the name and the
+    /// credentials, and says whether there is such a namespace. Where several families match, the first one
+    /// registered counts; a namespace made with [`of`](Self::of) comes before all of them.
+    pub fn of_dynamic<F, Fut>(&self, matcher: F) -> ParentNamespace
+    where
+        F: Fn(String, Payload) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let name = format!("/_{}", self.hub.parents().len());
+        let nsp = Nsp::new(&name).unwrap_or_default();
+        let parent = ParentNamespace::new(Namespace::new(nsp, &self.hub), matcher);
+        self.hub.add_parent(parent.clone());
+        parent
+    }
+
+    /// Every namespace that exists, in name order.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        self.hub.namespaces()
+    }
+
+    /// Calls `handler` for every namespace that comes into being from now on.
+    pub fn on_new_namespace(&self, handler: impl Fn(&Namespace) + Send + Sync + 'static) {
+        self.hub.on_new_namespace(Arc::new(handler));
     }
 
     /// Listens on an address, and serves it in the background until [`close`](Self::close). Returns the address, with

@@ -39,7 +39,7 @@ pub struct PeerAddress(pub SocketAddr);
 
 /// The server as a tower service, to be mounted into a server of your own at its path (`/socket.io/`).
 ///
-/// Requests for anything else are answered with 404. The connections must support HTTP upgrades; those of axum and of
+/// Requests for anything else get the [fallback](crate::ServerBuilder::fallback), which is a 404 by default. The connections must support HTTP upgrades; those of axum and of
 /// hyper's `with_upgrades` do.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -66,7 +66,7 @@ where
         Box::pin(async move {
             Ok(match handle(&hub, request, from).await {
                 Handled::Response(response) => response,
-                Handled::NotOurs => empty(StatusCode::NOT_FOUND),
+                Handled::ForeignUpgrade => empty(StatusCode::NOT_FOUND),
                 // A tower service cannot break its connection; the next best is to end it.
                 Handled::Abort => {
                     let mut response = empty(StatusCode::BAD_REQUEST);
@@ -88,8 +88,8 @@ pub(crate) struct From {
 /// What becomes of a request.
 pub(crate) enum Handled {
     Response(http::Response<Full<Bytes>>),
-    /// Its path is not the server's.
-    NotOurs,
+    /// Its path is not the server's, and it asks for an upgrade, which nobody else here will answer.
+    ForeignUpgrade,
     /// The connection is to be broken.
     Abort,
 }
@@ -116,9 +116,10 @@ pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B
     let request = Request { method: head.method.as_str(), target, headers: &fields };
     let route = rules::route(&hub.admission.routes, &request);
     let extra = hub.admission.routes.cors.as_ref().map(|cors| cors.headers(&request)).unwrap_or_default();
-    let upgrade = request.is_upgrade();
+    let upgrade = hub.admission.routes.is_upgrade(&request);
     let answer = match route {
-        Route::NotOurs => return Handled::NotOurs,
+        Route::NotOurs if request.is_upgrade() => return Handled::ForeignUpgrade,
+        Route::NotOurs => return Handled::Response(hub.admission.fallback.answer(head)),
         Route::Preflight(response) => return Handled::Response(convert(response)),
         Route::Refuse(refusal) if upgrade => Ok(refusal.upgrade_response()),
         Route::Refuse(refusal) => Ok(refusal.response()),

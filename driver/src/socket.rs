@@ -12,13 +12,14 @@ use serde_json::{Map, Value};
 use socketio_core::engine::Transport;
 use socketio_core::peer::{Delivery, SendError};
 use socketio_core::rooms::{Room, Selector};
+use socketio_core::socket::recovery::{self, Position};
 use socketio_core::socket::server::Slot;
 use socketio_core::socket::{DisconnectReason, Encoded, Event, FromArgs};
 use socketio_core::{AckId, Instant, Sid};
 
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
 use crate::cell::Cell;
-use crate::dispatch::{ListenerId, Table};
+use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
 use crate::operator::{BroadcastOperator, Emitter, Rooms};
@@ -32,10 +33,12 @@ struct Shared {
     cell: Arc<Cell>,
     slot: Slot,
     key: u64,
-    id: Sid,
+    identity: Identity,
     namespace: Namespace,
     handshake: Handshake,
     connected: AtomicBool,
+    /// Whether its own table has handlers for outgoing events.
+    watched: AtomicBool,
     /// Most sockets have neither handlers nor data of their own.
     own: Mutex<Option<Box<Own>>>,
 }
@@ -43,7 +46,19 @@ struct Shared {
 #[derive(Default)]
 struct Own {
     table: Arc<Table>,
-    data: Map<String, Value>,
+    data: Option<Value>,
+    past_rooms: Vec<Room>,
+}
+
+/// Who a socket is, and who it was before.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: Sid,
+    /// The secret by which the client is known when it comes back, if that is of use.
+    pub(crate) pid: Option<Sid>,
+    /// Where the log of the namespace stood: behind the last thing it received, or when it came.
+    pub(crate) since: Option<Position>,
+    pub(crate) recovered: bool,
 }
 
 impl Socket {
@@ -51,22 +66,40 @@ impl Socket {
         cell: Arc<Cell>,
         slot: Slot,
         key: u64,
-        id: Sid,
+        identity: Identity,
         namespace: Namespace,
         handshake: Handshake,
     ) -> Self {
-        let connected = AtomicBool::new(false);
-        Self(Arc::new(Shared { cell, slot, key, id, namespace, handshake, connected, own: Mutex::new(None) }))
+        Self(Arc::new(Shared {
+            cell,
+            slot,
+            key,
+            identity,
+            namespace,
+            handshake,
+            connected: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
+            own: Mutex::new(None),
+        }))
     }
 
     /// Its public id: what other clients may know, and a room of its own.
     pub fn id(&self) -> &Sid {
-        &self.0.id
+        &self.0.identity.id
     }
 
     /// The namespace it is in.
     pub fn namespace(&self) -> &Namespace {
         &self.0.namespace
+    }
+
+    /// Whether it is a client that came back and goes on where it was: with its id, rooms and data, and what it missed.
+    pub fn is_recovered(&self) -> bool {
+        self.0.identity.recovered
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
     }
 
     /// The request it came with.
@@ -121,13 +154,69 @@ impl Socket {
         self.edit(|table| table.on_with_ack(event, handler))
     }
 
-    /// Calls `handler` for every event, whatever its name, before the handlers of that name.
+    /// Like [`on`](Self::on), for the next event of this name alone.
+    pub fn once<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Self, T) -> Fut + Send + Sync + 'static,
+        T: FromArgs + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.edit(|table| table.once(event, handler))
+    }
+
+    /// Calls `handler` for every event, whatever its name, before middlewares and before the handlers of that name.
     pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
     where
         F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.edit(|table| table.on_any(handler))
+        self.edit(|table| table.on_any(dispatch::Position::Last, handler))
+    }
+
+    /// Like [`on_any`](Self::on_any), before the catch-all handlers that are there.
+    pub fn prepend_any<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_any(dispatch::Position::First, handler))
+    }
+
+    /// Shows `handler` every event sent to this socket, broadcasts too, before it is sent. Acknowledgements are not
+    /// shown.
+    pub fn on_any_outgoing<F>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(&Self, &Event) + Send + Sync + 'static,
+    {
+        self.edit(|table| table.on_any_outgoing(dispatch::Position::Last, handler))
+    }
+
+    /// Like [`on_any_outgoing`](Self::on_any_outgoing), before the handlers that are there.
+    pub fn prepend_any_outgoing<F>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(&Self, &Event) + Send + Sync + 'static,
+    {
+        self.edit(|table| table.on_any_outgoing(dispatch::Position::First, handler))
+    }
+
+    /// Calls `handler` when a middleware refuses an event, or the client breaks the protocol.
+    pub fn on_error<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, Arc<SocketError>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_error(handler))
+    }
+
+    /// Asks `middleware` about every event, after the catch-all handlers and before the others. A refusal goes to the
+    /// [error handlers](Self::on_error); the client hears nothing.
+    pub fn use_middleware<F, Fut>(&self, middleware: F)
+    where
+        F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.edit(|table| table.use_event_middleware(middleware));
     }
 
     /// Calls `handler` when the socket is about to leave, its rooms still known.
@@ -153,8 +242,43 @@ impl Socket {
         self.edit(|table| table.off(listener))
     }
 
-    fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        change(Arc::make_mut(&mut self.own().get_or_insert_default().table))
+    /// Takes every handler of an event away.
+    pub fn off_event(&self, event: &str) {
+        self.edit(|table| table.off_event(event));
+    }
+
+    /// This socket's handlers of an event, in the order in which they run.
+    pub fn listeners(&self, event: &str) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners(event))
+    }
+
+    /// This socket's catch-all handlers, in the order in which they run.
+    pub fn listeners_any(&self) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners_any())
+    }
+
+    /// This socket's handlers of outgoing events, in the order in which they run.
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners_any_outgoing())
+    }
+
+    pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+        let mut own = self.own();
+        let table = Arc::make_mut(&mut own.get_or_insert_default().table);
+        let result = change(table);
+        self.0.watched.store(table.has_outgoing(), Ordering::Release);
+        result
+    }
+
+    /// Shows an event to whoever wants to see what is sent to this socket.
+    pub(crate) fn show(&self, encoded: &Encoded) {
+        if !self.0.namespace.is_watched() && !self.0.watched.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(event) = encoded.to_event(self.0.cell.hub.config.socket.codec) else { return };
+        for table in [Some(self.0.namespace.table()), self.table()].into_iter().flatten() {
+            table.see_outgoing(self, &event);
+        }
     }
 
     /// The socket's own handlers, if it has any.
@@ -168,26 +292,46 @@ impl Socket {
         drop(table);
     }
 
+    /// Makes it what it was before the client went away.
+    pub(crate) fn restore(&self, past: recovery::Session<Value>) {
+        let mut own = self.own();
+        let own = own.get_or_insert_default();
+        own.data = Some(past.data);
+        own.past_rooms = past.rooms;
+    }
+
+    /// The rooms it was in before the client went away.
+    pub(crate) fn past_rooms(&self) -> Vec<Room> {
+        self.own().as_ref().map_or_else(Vec::new, |own| own.past_rooms.clone())
+    }
+
+    pub(crate) fn raw_data(&self) -> Value {
+        let data = self.own().as_ref().and_then(|own| own.data.clone());
+        data.unwrap_or_else(|| Value::Object(Map::new()))
+    }
+
     fn own(&self) -> MutexGuard<'_, Option<Box<Own>>> {
         self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // Data
 
-    /// Keeps a value under a name, with the socket.
+    /// Keeps a value with the socket, in the place of the one before.
     ///
     /// # Errors
-    /// When the value does not serialize.
-    pub fn set_data<T: Serialize>(&self, name: &str, value: T) -> Result<(), serde_json::Error> {
-        let value = serde_json::to_value(value)?;
-        self.own().get_or_insert_default().data.insert(name.into(), value);
+    /// When it does not serialize: the data of a socket can be asked for by other nodes.
+    pub fn set_data<T: Serialize>(&self, data: T) -> Result<(), serde_json::Error> {
+        let data = serde_json::to_value(data)?;
+        self.own().get_or_insert_default().data = Some(data);
         Ok(())
     }
 
-    /// The value kept under a name, if there is one and it is a `T`.
-    pub fn data<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let value = self.own().as_ref()?.data.get(name)?.clone();
-        serde_json::from_value(value).ok()
+    /// The value kept with the socket; `{}` if none was.
+    ///
+    /// # Errors
+    /// When it is not a `T`.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_value(self.raw_data())
     }
 
     // Rooms
@@ -265,7 +409,22 @@ impl Socket {
     ) -> Result<(), EmitError> {
         let codec = self.0.cell.hub.config.socket.codec;
         let encoded = codec.event(self.0.namespace.nsp(), None, event, args)?;
+        if delivery == Delivery::Reliable && self.0.identity.pid.is_some() {
+            // To its own room, as in the reference: so it is kept for the time that it is away.
+            if !self.is_live() {
+                return Err(EmitError::Disconnected);
+            }
+            let own = Selector::default().to(self.id().as_str());
+            self.0.namespace.publish(&own, &encoded, delivery, self.0.cell.hub.now());
+            return Ok(());
+        }
+        self.show(&encoded);
         Ok(self.send(&encoded, delivery)?)
+    }
+
+    /// Whether messages still reach it, in its namespace or on the way there.
+    fn is_live(&self) -> bool {
+        self.0.cell.peek(|peer| peer.is_live(self.0.slot)) == Some(true)
     }
 
     pub(crate) fn send_with_ack<R, T: Serialize>(
@@ -303,6 +462,7 @@ impl Socket {
         waiter: Waiter,
         deadline: Option<Instant>,
     ) -> Result<(), (SendError, Waiter)> {
+        self.show(encoded);
         let mut waiter = Some(waiter);
         let sent = self.0.cell.with_peer(|peer| match waiter.take() {
             Some(waiter) => peer.send_with_ack(self.0.slot, encoded, id, waiter, deadline),

@@ -4,7 +4,7 @@
 //! rooms, handlers or other clients. Events of the session never reach the driver raw: messages become events of
 //! sockets, and the end of the session ends every socket first.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 
 use serde::Serialize;
@@ -144,6 +144,11 @@ impl<W> Peer<W> {
         self.outputs.pop_front()
     }
 
+    /// Whether a socket is in its namespace, or joining it.
+    pub fn is_live(&self, slot: Slot) -> bool {
+        self.connection.is_live(slot)
+    }
+
     /// Whether [`poll_output`](Self::poll_output) would return something.
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty() || self.session.has_output()
@@ -170,6 +175,17 @@ impl<W> Peer<W> {
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
         self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| RefuseError::Disconnected)
+    }
+
+    /// Turns the client away because there is no such namespace. Both revisions say it with an object, unlike other
+    /// refusals (REFERENCE 2.5).
+    ///
+    /// # Errors
+    /// [`RefuseError::Disconnected`] when the client gave up meanwhile.
+    pub fn refuse_unknown(&mut self, slot: Slot) -> Result<(), RefuseError> {
+        let message = "Invalid namespace";
+        let object = BTreeMap::from([("message", message)]);
+        self.refuse(slot, message, (self.revision() == Revision::V3).then_some(&object))
     }
 
     /// Queues an event, or an acknowledgement of one, for a socket.
@@ -306,7 +322,12 @@ impl<W> Peer<W> {
             return;
         }
         self.take_events();
+        // A packet that cannot be read is no decision of the server's, wherever the client may be (REFERENCE 3.3).
+        let unreadable = matches!(error, ProtocolError::Decode(_));
         self.outputs.push_back(Output::Event(Event::Socket(socket::Event::Violation(error))));
+        if unreadable {
+            self.connection.close(DisconnectReason::ForcedClose);
+        }
         self.close(now);
     }
 }

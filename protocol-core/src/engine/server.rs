@@ -35,7 +35,7 @@ use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
 use super::http::{BadRequest, Refusal, Response};
-use super::packet::{Frame, Message, Packet, Purpose};
+use super::packet::{DecodeError, Frame, Message, Packet, Purpose};
 use super::payload_v3::Form;
 use super::timers::{Name, Timers};
 use super::{Revision, Transport, payload};
@@ -462,10 +462,7 @@ impl Session {
     fn handle_post_body(&mut self, lane: Lane, body: &Bytes, now: Instant) {
         let Some(posting) = self.take_posting(lane) else { return };
         let mut packets = self.format.decode_post(posting.form, body, self.config.max_payload_packets);
-        let end = packets.try_for_each(|packet| match packet {
-            Ok(packet) => self.handle_packet(packet, Transport::Polling, now),
-            Err(_) => Err(CloseReason::ParseError),
-        });
+        let end = packets.try_for_each(|packet| self.handle_packet(packet, Transport::Polling, now));
         // The answer says only that the body was read (REFERENCE 9.4), and it comes before the news of the close.
         self.outputs.push_back(Output::Respond(lane, Response::post_ok()));
         match end {
@@ -501,11 +498,7 @@ impl Session {
                 _ => self.drop_probe(),
             },
             Link::Websocket { lane: current, .. } if current == lane => {
-                let end = match packet {
-                    Ok(packet) => self.handle_packet(packet, Transport::Websocket, now),
-                    Err(_) => Err(CloseReason::ParseError),
-                };
-                if let Err(reason) = end {
+                if let Err(reason) = self.handle_packet(packet, Transport::Websocket, now) {
                     self.end(reason, Packet::Close);
                 }
             }
@@ -538,12 +531,28 @@ impl Session {
         }
     }
 
-    /// A packet from the current transport.
-    fn handle_packet(&mut self, packet: Packet, from: Transport, now: Instant) -> Result<(), CloseReason> {
+    /// A packet from the current transport, or what was there in the place of one.
+    fn handle_packet(
+        &mut self,
+        packet: Result<Packet, DecodeError>,
+        from: Transport,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
+        let packet = match packet {
+            Ok(Packet::Close) if from == Transport::Polling => return Err(CloseReason::TransportClose),
+            // A session that is closing listens to nothing else (REFERENCE 1.15).
+            _ if self.closing.is_some() => return Ok(()),
+            packet => packet.map_err(|_| CloseReason::ParseError)?,
+        };
         let reversed = CloseReason::TransportError(TransportFault::HeartbeatDirection);
         match (packet, self.format.revision) {
             (Packet::Ping(_), Revision::V3) => {
-                self.buffer.push(Packet::Pong(Purpose::Heartbeat).encode());
+                let pong = Packet::Pong(Purpose::Heartbeat).encode();
+                // A client that sends pings and reads nothing would fill the memory with answers.
+                if !self.buffer.has_room(1, pong.len(), &self.config.buffer) {
+                    return Err(CloseReason::TransportError(TransportFault::SlowConsumer));
+                }
+                self.buffer.push(pong);
                 self.restart_heartbeat(now);
             }
             (Packet::Pong(_), Revision::V4) => {
@@ -553,11 +562,8 @@ impl Session {
             }
             (Packet::Ping(_), Revision::V4) | (Packet::Pong(_), Revision::V3) => return Err(reversed),
             (Packet::Message(message), _) => {
-                if self.is_open() {
-                    self.outputs.push_back(Output::Event(Event::Message(message)));
-                }
+                self.outputs.push_back(Output::Event(Event::Message(message)));
             }
-            (Packet::Close, _) if from == Transport::Polling => return Err(CloseReason::TransportClose),
             (Packet::Open(_) | Packet::Close | Packet::Upgrade | Packet::Noop, _) => {}
         }
         if self.extension_left && self.timers.is_set(Timer::Silence) && self.format.revision == Revision::V4 {

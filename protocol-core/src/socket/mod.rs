@@ -16,13 +16,16 @@ mod encode;
 mod from_args;
 mod json;
 mod limits;
+mod msgpack;
 mod nsp;
 mod packet;
 mod payload;
 mod placeholder;
 mod reason;
+pub mod recovery;
 pub mod server;
 mod text;
+mod value;
 
 pub use acks::AckError;
 pub use args::{Args, ArgsError, Raw, RawArgs};
@@ -35,6 +38,7 @@ pub use nsp::{InvalidNsp, Nsp};
 pub use packet::{Body, Event, Packet};
 pub use payload::{Payload, PayloadError};
 pub use reason::DisconnectReason;
+pub use value::{Value, Variadic};
 
 /// Whether an event of this name belongs to the library (REFERENCE 4.3): such names are refused when they are sent,
 /// and by the text decoder when they are received. `error`, `connection` and `message` are ordinary names.

@@ -1,14 +1,18 @@
 //! The data of CONNECT and CONNECT_ERROR.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt;
 
-use serde::Deserialize;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::args::Raw;
+use super::msgpack::Reader;
 use crate::Str;
 use crate::engine::http::Pairs;
 
@@ -23,6 +27,7 @@ pub struct Payload(Repr);
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Json(Str),
+    Msgpack(Bytes),
 }
 
 /// The payload is not what the receiver takes: whose fault it is depends on what was asked for.
@@ -44,8 +49,21 @@ impl Payload {
 
     /// The parameters of a query as an object of strings: the credentials of a revision 3 client (REFERENCE 2.5).
     pub(super) fn of_query(query: &str) -> Option<Self> {
-        let pairs: BTreeMap<_, _> = Pairs::of(query).collect();
-        Some(Self::json(serde_json::to_string(&pairs).ok()?.into()))
+        let mut members = Members::default();
+        for (name, value) in Pairs::of(query) {
+            // As in a JavaScript object: the first keeps its place, the last its value.
+            let next = members.values.len();
+            match *members.places.entry(name).or_insert(next) {
+                place if place == next => members.values.push(value),
+                place => members.values[place] = value,
+            }
+        }
+        Some(Self::json(serde_json::to_string(&members).ok()?.into()))
+    }
+
+    /// One valid value in msgpack.
+    pub(super) const fn msgpack(bytes: Bytes) -> Self {
+        Self(Repr::Msgpack(bytes))
     }
 
     /// The value as a `T`.
@@ -55,6 +73,7 @@ impl Payload {
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         match &self.0 {
             Repr::Json(text) => serde_json::from_str(text).map_err(PayloadError::new),
+            Repr::Msgpack(bytes) => T::deserialize(&mut Reader::new(bytes)).map_err(PayloadError::new),
         }
     }
 
@@ -62,6 +81,7 @@ impl Payload {
     pub fn raw(&self) -> Raw<'_> {
         match &self.0 {
             Repr::Json(text) => Raw::Json(text),
+            Repr::Msgpack(bytes) => Raw::Msgpack(bytes),
         }
     }
 
@@ -69,7 +89,23 @@ impl Payload {
     pub fn detached(&self) -> Self {
         match &self.0 {
             Repr::Json(text) => Self::json(Str::from(&**text)),
+            Repr::Msgpack(bytes) => Self::msgpack(Bytes::copy_from_slice(bytes)),
         }
+    }
+}
+
+/// The members of an object in the order in which they were named first.
+#[derive(Default)]
+struct Members<'a> {
+    places: BTreeMap<Cow<'a, str>, usize>,
+    values: Vec<Cow<'a, str>>,
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut names: Vec<_> = self.places.iter().collect();
+        names.sort_unstable_by_key(|(_, place)| **place);
+        serializer.collect_map(names.into_iter().map(|(name, place)| (name, &self.values[*place])))
     }
 }
 

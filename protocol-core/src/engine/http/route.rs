@@ -44,6 +44,11 @@ impl RouteConfig {
     pub fn path(&self) -> &str {
         &self.path
     }
+
+    /// Whether the request is answered as one for an upgrade: a server without websockets takes it for a plain one.
+    pub fn is_upgrade(&self, request: &Request<'_>) -> bool {
+        self.transports.websocket && request.is_upgrade()
+    }
 }
 
 /// What to do with a request.
@@ -135,7 +140,7 @@ fn check<'a>(config: &RouteConfig, request: &Request<'a>) -> Result<Route<'a>, R
     if let Some(origin) = request.headers.get("origin").filter(|origin| !is_header_value(origin)) {
         return Err(BadRequest::InvalidOrigin { origin: Bytes::copy_from_slice(origin) }.into());
     }
-    let upgrade = request.is_upgrade();
+    let upgrade = config.is_upgrade(request);
     let revision = match query.eio.as_deref() {
         Some("4") => Revision::V4,
         _ => Revision::V3,

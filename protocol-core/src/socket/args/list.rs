@@ -8,6 +8,8 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
+use crate::socket::value::VARIADIC;
+
 /// An argument list in some encoding.
 pub(super) trait Source<'de>: Sized {
     type Deserializer: Deserializer<'de>;
@@ -70,6 +72,7 @@ impl<'p, 'de, S: Source<'de>> TopLevel<'p, S> {
         visitor: V,
     ) -> Result<V::Value, <S::Deserializer as Deserializer<'de>>::Error> {
         let Self { source, progress } = self;
+        let expected = if expected == VARIADIC { source.len() } else { expected };
         let list = ListVisitor { visitor, expected, present: source.len(), named: source.named(), progress };
         source.list().deserialize_seq(list)
     }

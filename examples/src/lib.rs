@@ -1,0 +1,6 @@
+//! What the example programs share. The programs themselves are in `src/bin`.
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "chat")]
+pub mod chat;

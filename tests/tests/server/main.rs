@@ -1,0 +1,9 @@
+//! The behaviour of a server, each case on tokio, on async-std and in simulation.
+
+mod acks;
+mod events;
+mod handshake;
+mod middleware;
+mod namespaces;
+mod order;
+mod rooms;
