@@ -17,6 +17,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::error::{AuthError, DisconnectReason, EmitError, ProtocolError, ReplyError};
@@ -125,8 +126,9 @@ impl Weight for socket::Event {
     fn bytes(&self) -> usize {
         let args = match self.args().raw() {
             Raw::Json(text) => text.len(),
+            Raw::Msgpack(bytes) => bytes.len(),
         };
-        args + self.name().len() + self.args().attachments().iter().map(bytes::Bytes::len).sum::<usize>()
+        args + self.name().len() + self.args().attachments().iter().map(Bytes::len).sum::<usize>()
     }
 }
 
@@ -529,5 +531,9 @@ fn try_send<W>(outgoing: &Outgoing, cx: &mut Context<'_, W>) -> bool {
 fn last_string(args: &Args) -> Option<String> {
     match args.iter().last()? {
         Raw::Json(text) => serde_json::from_str(text).ok(),
+        Raw::Msgpack(bytes @ [0xA0..=0xBF | 0xD9..=0xDB, ..]) => {
+            Payload::msgpack(Bytes::copy_from_slice(bytes)).decode().ok()
+        }
+        Raw::Msgpack(_) => None,
     }
 }

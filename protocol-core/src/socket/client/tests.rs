@@ -10,9 +10,10 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
+use crate::engine::Revision;
 use crate::engine::client::{self as engine, Failure, Input, TransportError};
-use crate::engine::packet::Frame;
-use crate::socket::{DecodeError, EncodeError, Nsp, Raw};
+use crate::engine::packet::{Frame, Packet};
+use crate::socket::{Body, Codec, DecodeError, Decoder, EncodeError, Encoded, Limits, Nsp, Raw};
 use crate::{Instant, Lane};
 
 const HANDSHAKE: &str = r#"0{"sid":"S","upgrades":[],"pingInterval":60000,"pingTimeout":20000}"#;
@@ -195,6 +196,7 @@ impl Client {
 fn show_args(args: &Args) -> String {
     match args.raw() {
         Raw::Json(text) => format!("[{text}]"),
+        Raw::Msgpack(bytes) => format!("{bytes:?}"),
     }
 }
 
@@ -609,6 +611,60 @@ fn pid_and_offset_are_sent_and_a_recovered_connection_is_told_from_a_new_one() {
     client.server(r#"40{"sid":"C"}"#);
     client.drain();
     assert_eq!(reconnect(&mut client), [r#"40{"token":1}"#]);
+}
+
+#[test]
+fn recovery_and_retries_work_with_msgpack_as_well() {
+    let codec = Codec::Msgpack;
+    let mut client = Client::with(Config { codec, ..Config::default() }, RETRIES);
+    client.manager.connect(ROOT, client.now);
+    client.drain();
+    client.server(HANDSHAKE);
+    client.drain();
+    client.authenticate(None);
+    client.drain();
+    let receive = |client: &mut Client, encoded: Encoded| {
+        encoded.frames().for_each(|frame| client.handle(Input::WsFrame(client.lane, frame)));
+        client.drain()
+    };
+    let answer = codec.connect(&Nsp::ROOT, Some(&json!({ "sid": "A", "pid": "P" }))).unwrap();
+    assert_eq!(receive(&mut client, answer).last().unwrap(), "connected A");
+    let event = codec.event(&Nsp::ROOT, None, "a", &(1, "a string longer than thirty-one bytes")).unwrap();
+    receive(&mut client, event);
+    receive(&mut client, codec.event(&Nsp::ROOT, None, "a", &("no", 1)).unwrap());
+    client.emit("b", 7);
+    let sent = |id| {
+        let encoded = codec.event(&Nsp::ROOT, Some(AckId(id)), "b", &7).unwrap();
+        let Frame::Binary(bytes) = encoded.head() else { unreachable!() };
+        format!("{bytes:?}")
+    };
+    assert_eq!(client.drain(), [sent(0)]);
+    client.cut();
+    client.skip();
+    client.drain();
+    client.server(HANDSHAKE);
+    client.drain();
+    client.authenticate(None);
+    let credentials = json!({ "pid": "P", "offset": "a string longer than thirty-one bytes" });
+    let connect = codec.connect(&Nsp::ROOT, Some(&credentials)).unwrap();
+    let read = |frame: &Frame| match Packet::decode(Revision::V4, frame.clone()) {
+        Ok(Packet::Message(message)) => {
+            let body = Decoder::new(codec, Limits::default()).push(message).unwrap().unwrap().body;
+            let Body::Connect(Some(payload)) = body else { panic!("{body:?}") };
+            payload.decode::<serde_json::Value>().unwrap()
+        }
+        other => panic!("{other:?}"),
+    };
+    let frames: Vec<_> = core::iter::from_fn(|| client.manager.poll_output())
+        .filter_map(|output| match output {
+            Output::WsSend(_, frame) => Some(read(&frame)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(frames, [read(connect.head())]);
+    client.handle(Input::Flushed(client.lane));
+    let answer = codec.connect(&Nsp::ROOT, Some(&json!({ "sid": "A", "pid": "P" }))).unwrap();
+    assert_eq!(receive(&mut client, answer), ["connected A recovered".to_string(), sent(1)]);
 }
 
 #[test]
