@@ -181,6 +181,16 @@ fn an_upgrade_waits_for_the_pending_get_and_the_post_in_flight() {
 }
 
 #[test]
+fn nothing_is_posted_while_polling_pauses() {
+    let mut client = Client::polling();
+    client.ws(1, "3probe");
+    client.send("4a");
+    assert_eq!(client.drain(), [""; 0]);
+    client.respond(2, "2");
+    assert_eq!(client.drain(), ["Ping", "send 1 5", "Upgraded(Websocket)", "send 1 4a", "send 1 3"]);
+}
+
+#[test]
 fn polling_goes_on_until_the_probe_is_answered() {
     let mut client = Client::polling();
     client.handle(Input::WsOpened(Lane(1)));
