@@ -4,6 +4,36 @@
 //! [`Manager`] is the whole protocol as the driver of a client sees it: answers, frames and time in, requests, frames
 //! and events out. It knows nothing of URLs beyond path and query, of TLS, proxies or cookies; nor of handlers. Where
 //! credentials come from it does not know either: it asks for them ([`Event::AuthNeeded`]) at every connection.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use socketio_core::Instant;
+//! use socketio_core::socket::Nsp;
+//! use socketio_core::socket::client::{Config, Delivery, Event, Manager, Output, SocketConfig};
+//!
+//! let mut now = Instant::ZERO;
+//! let mut manager = Manager::<()>::new(Arc::new(Config::default()), 42);
+//! let socket = manager.socket(&Nsp::ROOT, SocketConfig::default());
+//! manager.connect(socket, now);
+//! manager.emit(socket, "hello", &("world", 1), Delivery::Reliable, now)?; // waits for the connection
+//!
+//! // The run loop of a driver: do what there is to do, then wait for the network or the time, whichever is first.
+//! while let Some(output) = manager.poll_output() {
+//!     match output {
+//!         Output::Get(lane, target) => println!("GET {target}; its answer is for {lane:?}"),
+//!         Output::Event(Event::AuthNeeded { slot, ticket }) => manager.authenticate(slot, ticket, None::<&()>)?,
+//!         output => println!("{output:?}"),
+//!     }
+//! }
+//! while let Some(deadline) = manager.poll_timeout().filter(|_| now.as_micros() < 60_000_000) {
+//!     now = deadline; // nothing came from the network
+//!     manager.handle_timeout(now);
+//!     while let Some(output) = manager.poll_output() {
+//!         println!("{now:?} {output:?}"); // timeout, reconnect_attempt 1, GET, …
+//!     }
+//! }
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod backoff;
 mod config;

@@ -451,7 +451,7 @@ impl<W> Socket<W> {
         args: &T,
         cx: &mut Context<'_, W>,
     ) -> Result<(), ReplyError> {
-        if !self.is_connected() || reply.epoch != self.epoch {
+        if reply.epoch != self.epoch {
             return Err(ReplyError::Disconnected);
         }
         let encoded = cx.config.codec.ack(&self.nsp, reply.id, args)?;

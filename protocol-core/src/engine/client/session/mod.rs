@@ -28,6 +28,9 @@
 //! the websocket is committed to, so no message is lost or overtakes another (REFERENCE 1.14). Frames wait in one
 //! buffer and are pulled from it when the transport can take them.
 
+mod opening;
+mod upgrade;
+
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -36,6 +39,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use self::opening::read_handshake;
 use super::{
     CloseReason, Config, Ending, Event, Failure, Input, Memory, Output, SendError, TransportError,
     UpgradeError, target,
@@ -175,15 +179,6 @@ impl Session {
             }
         }
         session
-    }
-
-    fn start(&mut self, transport: Transport) {
-        let (lane, target) = self.new_request(transport);
-        self.outputs.push_back(match transport {
-            Transport::Polling => Output::Get(lane, target),
-            Transport::Websocket | Transport::Webtransport => Output::WsConnect(lane, target),
-        });
-        self.link = Link::Opening { lane, transport };
     }
 
     /// Its secret id, once it is open and until it is closed.
@@ -475,60 +470,6 @@ impl Session {
         payload::decode(payload::text(body)).with_max_packets(self.config.max_payload_packets)
     }
 
-    fn read_first_payload(&self, body: Bytes) -> Result<(Handshake, payload::Decode), TransportError> {
-        let old = is_revision_3(&body);
-        let mut packets = self.read_payload(body);
-        match read_handshake(packets.next()) {
-            Ok(handshake) => Ok((handshake, packets)),
-            Err(TransportError::NotEngineIo) if old => Err(TransportError::OldServer),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn open_polling(&mut self, handshake: Handshake, packets: payload::Decode, now: Instant) {
-        let probe = self.config.upgrade
-            && self.transports.contains(&Transport::Websocket)
-            && handshake.upgrades.contains(&Transport::Websocket);
-        let terms = Terms::of(&handshake);
-        self.link = Link::Polling(Polling { terms, get: None, post: None, upgrade: Upgrade::Idle });
-        self.restart_heartbeat(now);
-        if self.closing {
-            return self.settle();
-        }
-        self.websocket_worked = false;
-        self.outputs.push_back(Output::Event(Event::Opened(handshake.sid)));
-        if probe {
-            self.probe(now);
-        }
-        self.handle_payload(packets, now);
-    }
-
-    fn open_websocket(&mut self, lane: Lane, handshake: &Handshake, now: Instant) {
-        self.websocket_worked = true;
-        self.link = Link::Websocket { terms: Terms::of(handshake), lane, unflushed: 0 };
-        self.restart_heartbeat(now);
-        self.outputs.push_back(Output::Event(Event::Opened(handshake.sid.clone())));
-    }
-
-    /// Opens a websocket beside polling, to see whether it works.
-    fn probe(&mut self, now: Instant) {
-        let (lane, target) = self.new_request(Transport::Websocket);
-        let Link::Polling(polling) = &mut self.link else { return };
-        polling.upgrade = Upgrade::Probing(lane);
-        self.timers.set(Timer::Upgrade, now + self.config.upgrade_timeout);
-        self.outputs.push_back(Output::WsConnect(lane, target));
-    }
-
-    fn pause(&mut self, lane: Lane) {
-        if let Link::Polling(polling) = &mut self.link
-            && polling.upgrade == Upgrade::Probing(lane)
-        {
-            polling.upgrade = Upgrade::Pausing(lane);
-            self.websocket_worked = true;
-            self.settle();
-        }
-    }
-
     /// Does what a polling session can do now that something has ended: commit to the websocket, say goodbye, or poll.
     fn settle(&mut self) {
         match &mut self.link {
@@ -551,46 +492,6 @@ impl Session {
             Link::Leaving { get: None, post: None } => self.end(CloseReason::ForcedClose),
             Link::Opening { .. } | Link::Polling(_) | Link::Websocket { .. } | Link::Leaving { .. } => {}
             Link::Closed => {}
-        }
-    }
-
-    fn complete_upgrade(&mut self, lane: Lane) {
-        let Link::Polling(Polling { terms, .. }) = core::mem::replace(&mut self.link, Link::Closed) else {
-            return;
-        };
-        self.timers.clear(Timer::Upgrade);
-        let frame = Packet::Upgrade.encode();
-        self.link = Link::Websocket { terms, lane, unflushed: frame.len() + FRAME_OVERHEAD };
-        self.outputs.push_back(Output::WsSend(lane, frame));
-        self.outputs.push_back(Output::Event(Event::Upgraded(Transport::Websocket)));
-    }
-
-    /// Whatever happens to a probe, the session lives on; what was paused goes on.
-    fn fail_upgrade(&mut self, error: UpgradeError) {
-        let Link::Polling(polling) = &mut self.link else { return };
-        let Some(lane) = polling.upgrade.lane() else { return };
-        polling.upgrade = Upgrade::Idle;
-        self.websocket_worked = false;
-        self.timers.clear(Timer::Upgrade);
-        self.outputs.push_back(Output::WsClose(lane));
-        self.outputs.push_back(Output::Event(Event::UpgradeFailed(error)));
-        self.settle();
-    }
-
-    /// The transport that was tried first does not work: the next one, or the end.
-    fn fail_opening(&mut self, error: TransportError) {
-        let Link::Opening { lane, transport } = self.link else { return };
-        self.websocket_worked = false;
-        self.transports.retain(|&other| other != transport);
-        match self.transports.first() {
-            Some(&next) if self.config.try_all_transports && !self.closing => {
-                if transport != Transport::Polling {
-                    self.outputs.push_back(Output::WsClose(lane));
-                }
-                self.start(next);
-            }
-            _ if self.closing => self.end(CloseReason::ForcedClose),
-            _ => self.end(CloseReason::TransportError(error)),
         }
     }
 
@@ -725,19 +626,6 @@ impl Terms {
             heartbeat: handshake.ping_interval.saturating_add(handshake.ping_timeout),
         }
     }
-}
-
-fn read_handshake(first: Option<Result<Packet, DecodeError>>) -> Result<Handshake, TransportError> {
-    match first {
-        Some(Ok(Packet::Open(json))) => Handshake::from_json(&json).map_err(TransportError::Handshake),
-        _ => Err(TransportError::NotEngineIo),
-    }
-}
-
-/// Whether the body begins as a handshake of revision 3 does: with the length of its first packet.
-fn is_revision_3(body: &[u8]) -> bool {
-    let digits = body.iter().take_while(|b| b.is_ascii_digit()).count();
-    digits > 0 && body[digits..].starts_with(b":0{")
 }
 
 /// How long an orderly close may take.

@@ -15,6 +15,9 @@
 //! That nobody reconnects after a close on purpose (`skipReconnect` in the reference) is the state `Stopped`. A session
 //! that is closed lives on among `leaving` until the server knows; what it still says is of no interest.
 
+mod connection;
+mod packets;
+
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -24,16 +27,13 @@ use core::time::Duration;
 use serde::Serialize;
 
 use super::backoff::Backoff;
-use super::error::{
-    AuthError, ConnectError, DisconnectReason, EmitError, ProtocolError, Refusal, ReplyError,
-};
+use super::error::{AuthError, ConnectError, DisconnectReason, EmitError, ProtocolError, ReplyError};
 use super::socket::{Context, Phase, Socket, Then, Wanted};
 use super::{Config, Delivery, Event, Reply, SocketConfig, Status, Ticket};
 use crate::engine::Transport;
 use crate::engine::client::{self as engine, CloseReason, Input, Memory, Session};
-use crate::engine::packet::Message;
 use crate::random::Random;
-use crate::socket::{Body, Decoder, Nsp, Packet, Slot};
+use crate::socket::{Decoder, Nsp, Slot};
 use crate::time::earliest;
 use crate::{Instant, Sid};
 
@@ -444,195 +444,6 @@ impl<W> Manager<W> {
         }
     }
 
-    fn handle_message(&mut self, message: Message, now: Instant) -> Result<(), ProtocolError> {
-        let State::Open(open) = &mut self.state else { return Ok(()) };
-        let packet = open.decoder.push(message)?;
-        open.attachment_deadline = match packet {
-            Some(_) => None,
-            None => open.attachment_deadline.or(Some(now + self.config.attachment_timeout)),
-        };
-        packet.map_or(Ok(()), |packet| self.handle_packet(packet, now))
-    }
-
-    /// A packet for a socket; one for a namespace that nobody asked for is ignored (REFERENCE 5.4).
-    fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<(), ProtocolError> {
-        let Some(index) = self.sockets.iter().position(|socket| socket.nsp == packet.nsp) else {
-            return Ok(());
-        };
-        let phase = &self.sockets[index].phase;
-        match (packet.body, phase) {
-            (Body::Connect(answer), Phase::Connecting) => {
-                self.with(index, |socket, cx| socket.handle_connect(answer.as_ref(), cx, now))?;
-            }
-            (Body::Connect(_), Phase::Abandoned(then)) => {
-                let then = *then;
-                let encoded = self.config.codec.disconnect(&packet.nsp);
-                self.with(index, |_, cx| cx.send(&encoded));
-                self.answered(index, then);
-            }
-            // A server of old times lets the client in unasked.
-            (Body::Connect(None), Phase::Authorizing(_)) => {
-                let slot = self.sockets[index].slot;
-                self.event(Event::ConnectError { slot, error: ConnectError::OldServer });
-            }
-            (Body::Disconnect, Phase::Connected { .. } | Phase::Connecting) => {
-                self.sockets[index].phase = Phase::Inactive;
-                self.stop_if_idle(now);
-                self.disconnected(index, DisconnectReason::IoServerDisconnect);
-            }
-            (Body::ConnectError(payload), Phase::Connecting) => {
-                let slot = self.sockets[index].slot;
-                self.sockets[index].reset(Phase::Inactive);
-                self.stop_if_idle(now);
-                let error = ConnectError::Refused(Refusal::new(payload.as_ref()));
-                self.event(Event::ConnectError { slot, error });
-            }
-            (Body::Disconnect | Body::ConnectError(_), Phase::Abandoned(then)) => {
-                let then = *then;
-                self.answered(index, then);
-            }
-            (Body::Event(event), _) => self.with(index, |socket, cx| socket.handle_event(event, cx))?,
-            (Body::Ack { id: Some(id), args }, Phase::Connected { .. }) => {
-                self.with(index, |socket, cx| socket.handle_ack(id, args, cx, now));
-            }
-            (Body::Connect(_) | Body::Disconnect | Body::ConnectError(_), _) => {}
-            (Body::Ack { .. } | Body::Unnamed, _) => {}
-        }
-        Ok(())
-    }
-
-    /// The answer that an abandoned socket had to wait for has come.
-    fn answered(&mut self, index: usize, then: Then) {
-        match then {
-            Then::Rest => self.sockets[index].reset(Phase::Inactive),
-            Then::Connect => self.authorize(index),
-        }
-    }
-
-    /// Begins to make the connection.
-    fn start(&mut self, attempt: Attempt, now: Instant) {
-        let session = Session::open(self.config.engine.clone(), self.memory, self.random.next());
-        self.memory = session.memory();
-        let deadline = self.config.timeout.map(|timeout| now + timeout);
-        self.state = State::Opening { session: Box::new(session), deadline, attempt };
-    }
-
-    fn try_again(&mut self, now: Instant) {
-        self.event(Event::ReconnectAttempt(self.backoff.attempts()));
-        self.start(Attempt::Again, now);
-        self.drain(now);
-    }
-
-    /// The session is open: sockets connect, then the application hears that it was not the first time.
-    fn opened(&mut self) {
-        let State::Opening { session, attempt, .. } = core::mem::replace(&mut self.state, State::Stopped)
-        else {
-            return;
-        };
-        let decoder = Decoder::new(self.config.codec, self.config.limits.clone());
-        self.state = State::Open(Box::new(Open { session: *session, decoder, attachment_deadline: None }));
-        self.event(Event::Open);
-        for index in 0..self.sockets.len() {
-            if self.sockets[index].is_active() {
-                self.authorize(index);
-            }
-        }
-        let attempts = self.backoff.attempts();
-        self.backoff.reset();
-        if attempt == Attempt::Again {
-            self.event(Event::Reconnect(attempts));
-        }
-    }
-
-    /// The connection could not be made.
-    fn fail(&mut self, error: ConnectError, now: Instant) {
-        let attempt = match &self.state {
-            State::Opening { attempt, .. } => *attempt,
-            State::Stopped | State::Open(_) | State::Waiting { .. } => return,
-        };
-        self.close_session(now);
-        self.announce_error(&error);
-        self.wait(now);
-        if attempt == Attempt::Again {
-            self.event(Event::ReconnectError(error));
-        }
-    }
-
-    fn announce_error(&mut self, error: &ConnectError) {
-        self.event(Event::Error(error.clone()));
-        for socket in self.sockets.iter().filter(|socket| socket.is_active() && !socket.is_connected()) {
-            let event = Event::ConnectError { slot: socket.slot, error: error.clone() };
-            self.outputs.push_back(Output::Event(event));
-        }
-    }
-
-    /// The connection is over.
-    fn lose(&mut self, reason: DisconnectReason, now: Instant) {
-        self.close_all(&reason, now);
-        self.wait(now);
-    }
-
-    /// Closes for good.
-    fn stop(&mut self, now: Instant) {
-        if !matches!(self.state, State::Stopped) {
-            self.close_all(&DisconnectReason::ForcedClose, now);
-        }
-    }
-
-    /// Closes for good if no socket has use of the connection.
-    fn stop_if_idle(&mut self, now: Instant) {
-        if !self.sockets.iter().any(Socket::is_active) {
-            self.stop(now);
-        }
-    }
-
-    fn close_all(&mut self, reason: &DisconnectReason, now: Instant) {
-        self.close_session(now);
-        self.backoff.reset();
-        self.event(Event::Close(reason.clone()));
-        for index in 0..self.sockets.len() {
-            match self.sockets[index].phase {
-                Phase::Inactive => {}
-                // Who left does not care.
-                Phase::Abandoned(Then::Rest) => self.sockets[index].reset(Phase::Inactive),
-                _ => {
-                    self.sockets[index].phase = Phase::Pending;
-                    self.disconnected(index, reason.clone());
-                }
-            }
-        }
-    }
-
-    /// Lets the session of the moment come to its end by itself.
-    fn close_session(&mut self, now: Instant) {
-        let mut session = match core::mem::replace(&mut self.state, State::Stopped) {
-            State::Opening { session, .. } => *session,
-            State::Open(open) => open.session,
-            State::Stopped | State::Waiting { .. } => return,
-        };
-        self.memory = session.memory();
-        session.close(now);
-        self.leaving.push_back(session);
-        if self.leaving.len() > MAX_LEAVING
-            && let Some(oldest) = self.leaving.front_mut()
-        {
-            oldest.abort();
-        }
-        self.pull_leaving();
-    }
-
-    /// Waits for the next attempt, if there is to be one.
-    fn wait(&mut self, now: Instant) {
-        let Some(reconnection) = &self.config.reconnection else { return };
-        let is_used_up = |max: u32| max > 0 && self.backoff.attempts() >= max;
-        if reconnection.max_attempts.is_some_and(is_used_up) {
-            self.backoff.reset();
-            return self.event(Event::ReconnectFailed);
-        }
-        let until = now + self.backoff.next(reconnection, &mut self.random);
-        self.state = State::Waiting { until };
-    }
-
     /// An active socket leaves: with it, perhaps, the connection.
     fn retire(&mut self, index: usize, now: Instant) {
         let socket = &mut self.sockets[index];
@@ -711,7 +522,3 @@ fn without_event<W>(output: engine::Output) -> Option<Output<W>> {
         engine::Output::Event(_) => return None,
     })
 }
-
-/// Sessions that may be on their way out: more than one only when the application connects and disconnects faster than
-/// the network can follow.
-const MAX_LEAVING: usize = 4;
