@@ -290,14 +290,10 @@ impl Pump {
         (Identity { id, pid: Some(pid), since: Some(since), recovered }, past.map(|(past, _)| past))
     }
 
-    /// In revision 3 the id of a socket tells the session's (REFERENCE 2.5): its clients work it out themselves.
     fn socket_id(&self, nsp: &Nsp) -> Sid {
-        let sid = self.cell.sid();
-        match self.cell.peek(|peer| peer.revision()) {
-            Some(Revision::V3) if nsp.is_root() => sid.clone(),
-            Some(Revision::V3) => format!("{nsp}#{sid}").as_str().into(),
-            _ => self.cell.hub.generate_id(),
-        }
+        let hub = &self.cell.hub;
+        let id = self.cell.peek(|peer| peer.socket_id(nsp, || hub.generate_id()));
+        id.unwrap_or_else(|| hub.generate_id())
     }
 
     fn finish(&mut self, done: Done, cx: &mut Context<'_>) {
@@ -306,6 +302,7 @@ impl Pump {
             Done::Admission(socket, Ok(())) => self.admit(&socket, cx),
             Done::Admission(socket, Err(error)) => {
                 self.forget(&socket);
+                socket.clear_handlers();
                 self.refuse(socket.slot(), &error);
             }
             Done::Screening(socket, event, Ok(())) => {
@@ -362,7 +359,7 @@ impl Pump {
         accepted.flatten().is_some()
     }
 
-    fn refuse(&mut self, slot: Slot, error: &ConnectError) {
+    fn refuse(&self, slot: Slot, error: &ConnectError) {
         log_refusal(self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref())));
     }
 

@@ -1,6 +1,7 @@
 //! Acknowledgements that are waited for: who waits, and until when.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::time::earliest;
 use crate::{AckId, Instant};
@@ -54,14 +55,15 @@ impl<W> Acks<W> {
 
     /// Every waiter whose deadline is due, in the order of their ids.
     pub(crate) fn take_due(&mut self, now: Instant) -> impl Iterator<Item = (AckId, W)> {
-        let mut due = BTreeMap::new();
+        let mut due = Vec::new();
         if self.next_deadline.is_some_and(|deadline| deadline <= now) {
             let is_due = |pending: &Pending<W>| pending.deadline.is_some_and(|deadline| deadline <= now);
-            (due, self.pending) =
-                core::mem::take(&mut self.pending).into_iter().partition(|(_, pending)| is_due(pending));
+            let ids: Vec<AckId> =
+                self.pending.iter().filter(|(_, pending)| is_due(pending)).map(|(id, _)| *id).collect();
+            due = ids.into_iter().filter_map(|id| Some((id, self.take(id)?))).collect();
             self.next_deadline = self.pending.values().filter_map(|pending| pending.deadline).min();
         }
-        due.into_iter().map(|(id, pending)| (id, pending.waiter))
+        due.into_iter()
     }
 
     /// Every waiter whose id is below `end`, in the order of their ids.
@@ -86,7 +88,6 @@ impl<W> Acks<W> {
 #[cfg(test)]
 mod tests {
     use alloc::vec;
-    use alloc::vec::Vec;
 
     use super::*;
 

@@ -124,7 +124,7 @@ impl Delivery {
     fn lane(&self) -> Lane {
         match self {
             Self::Get(lane, _) | Self::Post(lane, ..) | Self::WsConnect(lane, _) => *lane,
-            Self::ToServer(input) => server_lane(input),
+            Self::ToServer(input) => input.lane(),
             Self::ToClient(input) => input.lane(),
         }
     }
@@ -505,21 +505,7 @@ pub fn distinct<T: Ord + Clone>(items: &[T]) -> Vec<T> {
     items.iter().filter(|item| seen.insert((*item).clone())).cloned().collect()
 }
 
-fn server_lane(input: &ServerInput) -> Lane {
-    match input {
-        ServerInput::Poll(lane)
-        | ServerInput::Post(lane, _)
-        | ServerInput::PostBody(lane, _)
-        | ServerInput::PostTooLarge(lane)
-        | ServerInput::WsOpen(lane)
-        | ServerInput::WsFrame(lane, _)
-        | ServerInput::WsFault(lane, _)
-        | ServerInput::Flushed(lane)
-        | ServerInput::LaneGone(lane) => *lane,
-    }
-}
-
-/// Text and binary of any size, told from its number.
+/// Bytes that follow from a number, and how many.
 pub fn payload(number: u32) -> Bytes {
     let len = (number as usize * 7919) % 300;
     (0..len).map(|i| (i as u8).wrapping_mul(31) ^ number as u8).collect()

@@ -533,7 +533,7 @@ impl Session {
     }
 
     fn announce_room(&mut self) {
-        if self.starved && self.buffer.bytes() <= self.config.buffer.max_bytes / 2 {
+        if self.starved && self.buffer.is_half_empty(&self.config.buffer) {
             self.starved = false;
             self.outputs.push_back(Output::Event(Event::Drained));
         }
