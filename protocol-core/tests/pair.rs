@@ -51,7 +51,7 @@ struct Counting {
 }
 
 impl Counting {
-    fn new(total: u32, pause: Duration) -> Self {
+    fn new(total: u32, pause: Duration, seed: u64) -> Self {
         Self {
             total,
             pause,
@@ -63,7 +63,7 @@ impl Counting {
             unanswered: 0,
             next_ack: 0,
             owed: Vec::new(),
-            codec: Codec::Text,
+            codec: codec(seed),
             attempts: Vec::new(),
             upgrades: 0,
             disconnects: Vec::new(),
@@ -181,10 +181,16 @@ impl App for Counting {
     }
 }
 
+/// Every other seed speaks the other dialect.
+fn codec(seed: u64) -> Codec {
+    if seed % 2 == 0 { Codec::Text } else { Codec::Msgpack }
+}
+
 /// A world in which the client is about to connect.
 fn world(engine: engine::Config, socket: SocketConfig, network: Network, seed: u64) -> World {
     let config = Config {
         engine: Arc::new(engine),
+        codec: codec(seed),
         timeout: Some(Duration::from_secs(2)),
         reconnection: Some(Reconnection { max_delay: Duration::from_secs(2), ..Reconnection::default() }),
         ..Config::default()
@@ -197,7 +203,7 @@ fn world(engine: engine::Config, socket: SocketConfig, network: Network, seed: u
             max_payload_bytes: 700,
             ..EngineServerConfig::default()
         }),
-        socket: server::Config::default(),
+        socket: server::Config { codec: codec(seed), ..server::Config::default() },
     };
     let mut client = Manager::new(Arc::new(config), seed);
     client.socket(&Nsp::ROOT, socket);
@@ -258,6 +264,9 @@ fn live(world: &mut World, app: &mut Counting) {
     }
     assert!(app.is_done(), "not everything was settled");
     assert!(world.client.is_connected(ROOT), "the client is not back: {:?}", world.client.status());
+    // What the server sent last is still on its way.
+    let until = world.now + Duration::from_secs(1);
+    world.run(app, until, |_| false);
     world.client.disconnect(ROOT, world.now);
     let until = world.now + Duration::from_secs(60);
     assert!(world.run(app, until, World::is_silent), "something is left");
@@ -312,7 +321,7 @@ fn without_faults_every_way_to_connect_loses_nothing() {
                 u32::from(engine.transports[0] == Transport::Polling && engine.transports.len() > 1);
             let world = world(engine.clone(), SocketConfig::default(), network(40), seed);
             with_seed(&format!("way {index}"), seed, world, |world| {
-                let mut app = Counting::new(60, Duration::from_millis(15));
+                let mut app = Counting::new(60, Duration::from_millis(15), seed);
                 live(world, &mut app);
                 let all: Vec<_> = (0..app.total).collect();
                 assert_eq!(app.received, all);
@@ -340,7 +349,7 @@ fn a_break_at_any_step_of_any_way_to_connect_is_survived() {
                 ] {
                     let world = world(engine.clone(), socket, network, at);
                     with_seed(&format!("way {index}, {cut:?}"), at, world, |world| {
-                        let mut app = Counting::new(16, Duration::from_millis(20));
+                        let mut app = Counting::new(16, Duration::from_millis(20), at);
                         live(world, &mut app);
                         check(&app);
                     });
@@ -357,7 +366,7 @@ fn on_a_bad_network_what_is_retried_arrives_exactly_once_and_in_order() {
         let engine = engines()[random.below(6) as usize].clone();
         let network = Network { cuts_per_million: random.below(60_000), ..network(1 + random.below(120)) };
         with_seed("retries", seed, world(engine, RETRIES, network, seed), |world| {
-            let mut app = Counting::new(24, Duration::from_millis(1 + random.below(80)));
+            let mut app = Counting::new(24, Duration::from_millis(1 + random.below(80)), seed);
             live(world, &mut app);
             check_exactly_once(&app);
         });
@@ -371,7 +380,7 @@ fn on_a_bad_network_order_is_kept_and_nothing_arrives_twice() {
         let engine = engines()[random.below(6) as usize].clone();
         let network = Network { cuts_per_million: random.below(40_000), ..network(1 + random.below(120)) };
         with_seed("order", seed, world(engine, SocketConfig::default(), network, seed), |world| {
-            let mut app = Counting::new(60, Duration::from_millis(1 + random.below(60)));
+            let mut app = Counting::new(60, Duration::from_millis(1 + random.below(60)), seed);
             live(world, &mut app);
             check_at_most_once(&app);
         });
@@ -383,7 +392,7 @@ fn a_server_that_is_gone_for_a_minute_is_met_again_without_haste() {
     for seed in 0..50 {
         let world = world(engine::Config::default(), RETRIES, network(20), seed);
         with_seed("gone", seed, world, |world| {
-            let mut app = Counting::new(40, Duration::from_secs(2));
+            let mut app = Counting::new(40, Duration::from_secs(2), seed);
             world.run(&mut app, Instant::from_micros(5_000_000), |_| false);
             let before = world.started;
             world.down_until = world.now + Duration::from_secs(60);
@@ -409,6 +418,7 @@ struct Restless {
     pending: BTreeSet<u32>,
     tickets: Vec<(Slot, Ticket)>,
     requests: Vec<(usize, Slot)>,
+    codec: Codec,
     /// What the slots of each peer stand for.
     names: BTreeMap<(usize, Slot), Nsp>,
 }
@@ -509,7 +519,7 @@ impl App for Restless {
                 let id = event.ack.expect("the client waits for it");
                 let (waiter, data): (u32, Bytes) = event.args().decode().expect("as it was sent");
                 assert_eq!(data, payload(waiter));
-                let answer = Codec::Text.ack(&self.names[&(index, slot)], id, &waiter).expect("it encodes");
+                let answer = self.codec.ack(&self.names[&(index, slot)], id, &waiter).expect("it encodes");
                 if let Some(peer) = &mut world.peers[index] {
                     let _ = peer.send(slot, &answer, Delivery::Reliable);
                 }
@@ -552,6 +562,7 @@ fn whoever_comes_and_goes_breaks_no_rule_and_is_well_in_the_end() {
                 pending: BTreeSet::new(),
                 tickets: Vec::new(),
                 requests: Vec::new(),
+                codec: codec(seed),
                 names: BTreeMap::new(),
             };
             let slots = [Slot(0), Slot(1), Slot(2)];
