@@ -353,7 +353,12 @@ async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Answered {
     let Some(pending) = cell.request(lane, Input::Post(lane, form), cell.hub.now()) else {
         return Answered::Abort;
     };
-    let mut body = pin!(collect(body, cell.hub.config.engine.max_payload_bytes));
+    let mut body = pin!(async {
+        let body = collect(body, cell.hub.config.engine.max_payload_bytes).await;
+        // What was read is held back like what stands unread on a websocket.
+        poll_fn(|cx| cell.poll_room(cx)).await;
+        body
+    });
     let mut answer = pin!(pending.answer());
     // The answer may come first: two POSTs at once, or a session that ends.
     let outcome = poll_fn(|cx| match body.as_mut().poll(cx) {

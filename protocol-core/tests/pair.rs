@@ -183,7 +183,7 @@ impl App for Counting {
 
 /// Every other seed speaks the other dialect.
 fn codec(seed: u64) -> Codec {
-    if seed % 2 == 0 { Codec::Text } else { Codec::Msgpack }
+    if seed.is_multiple_of(2) { Codec::Text } else { Codec::Msgpack }
 }
 
 /// A world in which the client is about to connect.

@@ -72,7 +72,7 @@ pub enum Event {
     Upgraded(Transport),
     /// A message arrived.
     Message(Message),
-    /// There is room again after [`SendError::Full`].
+    /// There is room again after [`SendError::Full`](super::SendError::Full).
     Drained,
     /// The session is over. The last output, but for the refusal of lanes that come later.
     Closed(CloseReason),
