@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod engine;
 mod id;
 pub mod peer;
+mod random;
 pub mod rooms;
 pub mod socket;
 mod time;
