@@ -6,3 +6,7 @@
 pub mod chat;
 pub mod clock;
 pub mod server;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+pub struct Embedding;
