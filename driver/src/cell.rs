@@ -199,13 +199,10 @@ impl Pending {
     pub(crate) fn input(&self, input: Input, now: Instant) {
         self.cell.with_peer(|peer| peer.handle(input, now));
     }
-}
 
-impl Future for &Pending {
-    type Output = Answer;
-
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        self.cell.poll_answer(self.lane, cx)
+    /// How the request ends.
+    pub(crate) fn answer(&self) -> impl Future<Output = Answer> + '_ {
+        std::future::poll_fn(|cx| self.cell.poll_answer(self.lane, cx))
     }
 }
 

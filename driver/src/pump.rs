@@ -302,6 +302,7 @@ impl Pump {
             Done::Admission(socket, Ok(())) => self.admit(&socket, cx),
             Done::Admission(socket, Err(error)) => {
                 self.forget(&socket);
+                socket.clear_handlers();
                 self.refuse(socket.slot(), &error);
             }
             Done::Screening(socket, event, Ok(())) => {
@@ -358,7 +359,7 @@ impl Pump {
         accepted.flatten().is_some()
     }
 
-    fn refuse(&mut self, slot: Slot, error: &ConnectError) {
+    fn refuse(&self, slot: Slot, error: &ConnectError) {
         log_refusal(self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref())));
     }
 

@@ -37,6 +37,9 @@ struct Shared {
     namespace: Namespace,
     handshake: Handshake,
     connected: AtomicBool,
+    /// It has left its namespace, or was never let in. Handlers set after that are dropped at once: they would keep
+    /// themselves alive by the socket they capture.
+    over: AtomicBool,
     /// Whether its own table has handlers for outgoing events.
     watched: AtomicBool,
     /// Most sockets have neither handlers nor data of their own.
@@ -78,6 +81,7 @@ impl Socket {
             namespace,
             handshake,
             connected: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             own: Mutex::new(None),
         }))
@@ -264,6 +268,11 @@ impl Socket {
 
     pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut own = self.own();
+        // Asked under the lock: what is not dropped here is found by `clear_handlers`.
+        if self.0.over.load(Ordering::Acquire) {
+            drop(own);
+            return change(&mut Table::default());
+        }
         let table = Arc::make_mut(&mut own.get_or_insert_default().table);
         let result = change(table);
         self.0.watched.store(table.has_outgoing(), Ordering::Release);
@@ -286,8 +295,9 @@ impl Socket {
         self.own().as_ref().map(|own| own.table.clone())
     }
 
-    /// Drops its handlers, and with them what they captured.
+    /// Drops its handlers, those to come included, and with them what they captured.
     pub(crate) fn clear_handlers(&self) {
+        self.0.over.store(true, Ordering::Release);
         let table = self.own().as_mut().map(|own| std::mem::take(&mut own.table));
         drop(table);
     }

@@ -21,7 +21,7 @@ impl Default for BufferLimits {
 }
 
 /// Frames waiting for the transport.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {
     frames: VecDeque<Frame>,
     bytes: usize,
@@ -31,7 +31,8 @@ impl Buffer {
     /// Whether `frames` more frames of `bytes` bytes in all fit.
     pub(crate) fn has_room(&self, frames: usize, bytes: usize, limits: &BufferLimits) -> bool {
         self.frames.is_empty()
-            || (self.frames.len() + frames <= limits.max_frames && self.bytes + bytes <= limits.max_bytes)
+            || (self.frames.len() + frames <= limits.max_frames
+                && self.bytes.saturating_add(bytes) <= limits.max_bytes)
     }
 
     pub(crate) fn push(&mut self, frame: Frame) {
@@ -59,6 +60,12 @@ impl Buffer {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// Whether a sender that had to wait for room should try again: at the limit itself it would have to wait again
+    /// after every frame.
+    pub(crate) fn is_half_empty(&self, limits: &BufferLimits) -> bool {
+        self.frames.len() <= limits.max_frames / 2 && self.bytes <= limits.max_bytes / 2
     }
 
     pub(crate) fn bytes(&self) -> usize {
