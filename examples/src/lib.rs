@@ -5,6 +5,7 @@
 #[cfg(feature = "chat")]
 pub mod chat;
 pub mod clock;
+pub mod inspect;
 pub mod server;
 
 #[cfg(doctest)]
