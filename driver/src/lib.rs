@@ -4,6 +4,7 @@
 
 mod accept;
 mod ack;
+mod backlog;
 mod body;
 mod cell;
 mod dispatch;

@@ -327,7 +327,8 @@ impl<'a> Exchange<'a> {
     /// Polls alone are compressed: the answer to a POST is never long enough.
     fn compressed(&self, mut response: Response) -> http::Response<Full<Bytes>> {
         let threshold = self.hub.admission.http_compression;
-        let encoding = rules::content_encoding(&self.fields, response.body.len(), true, threshold);
+        let encoding =
+            rules::content_encoding(&self.fields, response.body.len(), response.compressible, threshold);
         if let Some(encoding) = encoding {
             response.body = compress(&response.body, encoding);
         }
@@ -352,7 +353,12 @@ async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Answered {
     let Some(pending) = cell.request(lane, Input::Post(lane, form), cell.hub.now()) else {
         return Answered::Abort;
     };
-    let mut body = pin!(collect(body, cell.hub.config.engine.max_payload_bytes));
+    let mut body = pin!(async {
+        let body = collect(body, cell.hub.config.engine.max_payload_bytes).await;
+        // What was read is held back like what stands unread on a websocket.
+        poll_fn(|cx| cell.poll_room(cx)).await;
+        body
+    });
     let mut answer = pin!(pending.answer());
     // The answer may come first: two POSTs at once, or a session that ends.
     let outcome = poll_fn(|cx| match body.as_mut().poll(cx) {

@@ -179,7 +179,9 @@ impl<W> Peer<W> {
     /// [`CommandError::Disconnected`] when the client gave up meanwhile.
     pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
         let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
-        self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| CommandError::Disconnected)
+        self.session
+            .send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
+            .map_err(|_| CommandError::Disconnected)
     }
 
     /// Turns the client away: see [`Connection::refuse`].
@@ -193,7 +195,9 @@ impl<W> Peer<W> {
         data: Option<&T>,
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
-        self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| RefuseError::Disconnected)
+        self.session
+            .send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
+            .map_err(|_| RefuseError::Disconnected)
     }
 
     /// Turns the client away because there is no such namespace. Both revisions say it with an object, unlike other
@@ -219,7 +223,7 @@ impl<W> Peer<W> {
         if delivery == Delivery::Volatile && !self.session.is_writable() {
             return Ok(());
         }
-        Ok(self.session.send(encoded.frames(), encoded.bytes_len())?)
+        Ok(self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())?)
     }
 
     /// Queues an event and waits for its acknowledgement `id`, which must be the one in `encoded`.
@@ -237,7 +241,8 @@ impl<W> Peer<W> {
         self.connection
             .expect_ack(slot, id, waiter, deadline, &self.config.socket)
             .map_err(|(error, waiter)| (error.into(), waiter))?;
-        if let Err(error) = self.session.send(encoded.frames(), encoded.bytes_len())
+        if let Err(error) =
+            self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
             && let Some(waiter) = self.connection.forget_ack(slot, id)
         {
             return Err((error.into(), waiter));
@@ -254,7 +259,7 @@ impl<W> Peer<W> {
     pub fn leave(&mut self, slot: Slot, now: Instant) {
         if let Ok(encoded) = self.connection.leave(slot, self.config.socket.codec) {
             // A queue that is full drops the notice; the client learns of it by the next packet it sends there.
-            let _ = self.session.send(encoded.frames(), encoded.bytes_len());
+            let _ = self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression());
         }
         self.drain(now);
     }

@@ -371,5 +371,5 @@ fn accept(request: &Request<'_>) -> Result<Accept, Response> {
 
 fn not_found() -> Response {
     let headers = &[("Content-Type", "text/plain; charset=utf-8")];
-    Response { status: 404, headers, extra: Vec::new(), body: "not found\n".into() }
+    Response { status: 404, headers, extra: Vec::new(), body: "not found\n".into(), compressible: false }
 }

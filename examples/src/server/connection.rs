@@ -353,7 +353,8 @@ impl Connection {
     /// Ends the connection over bytes that mean nothing.
     fn break_off(&mut self) -> bool {
         let headers = &[("Connection", "close")];
-        let response = Response { status: 400, headers, extra: Vec::new(), body: Bytes::new() };
+        let response =
+            Response { status: 400, headers, extra: Vec::new(), body: Bytes::new(), compressible: false };
         self.output.extend_from_slice(&response.to_http1());
         self.finish();
         false

@@ -34,7 +34,7 @@ use core::time::Duration;
 
 pub use self::config::{Config, Opening};
 pub use self::io::{Event, Input, Output, SendError};
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Compression};
 use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
@@ -235,6 +235,19 @@ impl Session {
         frames: impl ExactSizeIterator<Item = Frame>,
         bytes: usize,
     ) -> Result<(), SendError> {
+        self.send_with(frames, bytes, Compression::Allowed)
+    }
+
+    /// Like [`send`](Self::send), for a message that need not be compressed.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_with(
+        &mut self,
+        frames: impl ExactSizeIterator<Item = Frame>,
+        bytes: usize,
+        compression: Compression,
+    ) -> Result<(), SendError> {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
@@ -242,6 +255,7 @@ impl Session {
             self.starved = true;
             return Err(SendError::Full);
         }
+        self.buffer.note(compression);
         frames.for_each(|frame| self.buffer.push(frame));
         Ok(())
     }
@@ -436,7 +450,8 @@ impl Session {
         match &mut self.link {
             Link::Polling { parked, .. } => {
                 let lane = parked.take()?;
-                let response = self.format.poll_response(self.buffer.iter());
+                let mut response = self.format.poll_response(self.buffer.iter());
+                response.compressible = self.buffer.is_compressible();
                 self.buffer.clear();
                 if self.closing.is_some() {
                     self.closing = Some(Closing::Deferred);

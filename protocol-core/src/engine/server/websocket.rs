@@ -116,4 +116,4 @@ impl Session {
 }
 
 /// How often a pending GET is freed while a websocket is probed (REFERENCE 1.14).
-const NOOP_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const NOOP_INTERVAL: Duration = Duration::from_millis(100);

@@ -256,21 +256,22 @@ impl Lanes {
     }
 
     /// Nothing may be said on it any more.
-    fn end(&mut self, lane: Lane) {
-        self.open.remove(&lane);
+    fn end(&mut self, lane: Lane) -> Option<Kind> {
+        self.late.remove(&lane);
+        self.open.remove(&lane)
     }
 
     fn check(&mut self, output: &Output) -> Result<(), String> {
         let (lane, kind) = match output {
-            Output::Respond(lane, _) => match self.open.remove(lane) {
+            Output::Respond(lane, _) => match self.end(*lane) {
                 Some(Kind::Get | Kind::Post) => return Ok(()),
                 kind => (lane, kind),
             },
-            Output::Abort(lane) => match self.open.remove(lane) {
+            Output::Abort(lane) => match self.end(*lane) {
                 Some(Kind::Post) => return Ok(()),
                 kind => (lane, kind),
             },
-            Output::WsClose(lane) => match self.open.remove(lane) {
+            Output::WsClose(lane) => match self.end(*lane) {
                 Some(Kind::Ws) => return Ok(()),
                 kind => (lane, kind),
             },

@@ -431,7 +431,7 @@ impl World {
                     CloseReason::TransportClose => {
                         // A client that says goodbye has said everything before; unless nobody listened any more.
                         let listened = self.taken == self.client.said || self.sent_away();
-                        self.client.is_over && listened || self.client.is_leaving && listened
+                        (self.client.is_over || self.client.is_leaving) && listened
                     }
                     CloseReason::ParseError | CloseReason::TransportError(_) => false,
                 };
@@ -506,11 +506,11 @@ impl World {
             {
                 break;
             }
-            // A GET that is freed twice is all that an upgrade may have to wait for.
-            if self.now.saturating_since(start) > Duration::from_millis(200) {
+            // That a GET is freed is all that anything may have to wait for.
+            self.apply(Action::Timeout)?;
+            if self.now.saturating_since(start) > websocket::NOOP_INTERVAL {
                 return Err(format!("stuck: {self:#?}"));
             }
-            self.apply(Action::Timeout)?;
         }
         Ok(())
     }

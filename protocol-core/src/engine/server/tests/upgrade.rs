@@ -106,6 +106,15 @@ fn a_get_that_could_have_been_answered_at_the_upgrade_loses_no_message() {
 }
 
 #[test]
+fn a_get_that_is_about_to_carry_messages_is_not_freed_with_a_noop() {
+    let mut rig = Rig::polling();
+    rig.get(1).ws(7).frame(7, "2probe").says(&["7> 3probe"]);
+    let frame = Packet::Message(Message::Text("a".into())).encode();
+    rig.session.send(core::iter::once(frame), 2).unwrap();
+    rig.oversleep(100).says(&["1: 4a"]);
+}
+
+#[test]
 fn a_post_in_flight_at_the_upgrade_is_still_read() {
     Rig::polling().post_head(1).ws(7).frame(7, "5").post_body(1, "4a").says(&["upgraded", "got a", "1: ok"]);
 }

@@ -4,7 +4,7 @@ use super::chaos::{Chaos, STEPS, Step};
 use super::model::{Action, Budget, Random, World};
 use super::*;
 
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 100;
 const STEPS_PER_SEED: usize = 1_000;
 
 fn client(random: &mut Random) -> World {
