@@ -346,14 +346,10 @@ impl Pump {
         (Identity { id, pid: Some(pid), since: Some(since), recovered }, past.map(|(past, _)| past))
     }
 
-    /// In revision 3 the id of a socket tells the session's (REFERENCE 2.5): its clients work it out themselves.
     fn socket_id(&self, nsp: &Nsp) -> Sid {
-        let sid = self.cell.sid();
-        match self.cell.peek(|peer| peer.revision()) {
-            Some(Revision::V3) if nsp.is_root() => sid.clone(),
-            Some(Revision::V3) => format!("{nsp}#{sid}").as_str().into(),
-            _ => self.cell.hub.generate_id(),
-        }
+        let hub = &self.cell.hub;
+        let id = self.cell.peek(|peer| peer.socket_id(nsp, || hub.generate_id()));
+        id.unwrap_or_else(|| hub.generate_id())
     }
 
     fn finish(&mut self, done: Done, cx: &mut Context<'_>) {

@@ -17,7 +17,6 @@ use http_body::Body;
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use socketio_core::engine::Transport;
-use socketio_core::engine::format::Format;
 use socketio_core::engine::http::{
     self as rules, ExistingRequest, HandshakeRequest, Headers, Kind, Refusal, Request, Response, Route,
 };
@@ -328,7 +327,8 @@ impl<'a> Exchange<'a> {
     /// Polls alone are compressed: the answer to a POST is never long enough.
     fn compressed(&self, mut response: Response) -> http::Response<Full<Bytes>> {
         let threshold = self.hub.admission.http_compression;
-        let encoding = rules::content_encoding(&self.fields, response.body.len(), true, threshold);
+        let encoding =
+            rules::content_encoding(&self.fields, response.body.len(), response.compressible, threshold);
         if let Some(encoding) = encoding {
             response.body = compress(&response.body, encoding);
         }
@@ -387,9 +387,7 @@ fn opening(hub: &Hub, handshake: &HandshakeRequest<'_>, sid: Sid) -> Opening {
         true => hub.admission.routes.transports.upgrades(handshake.transport),
         false => Vec::new(),
     };
-    let format =
-        Format { revision: handshake.revision, binary: handshake.binary, jsonp: handshake.jsonp.clone() };
-    Opening { sid, format, upgrades }
+    Opening { sid, format: handshake.format(), upgrades }
 }
 
 fn convert(response: Response) -> http::Response<Full<Bytes>> {

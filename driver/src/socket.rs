@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use socketio_core::engine::Transport;
+use socketio_core::engine::buffer::Compression;
 use socketio_core::peer::{Delivery, SendError};
 use socketio_core::rooms::{Room, Selector};
 use socketio_core::socket::recovery::{self, Position};
@@ -22,7 +23,7 @@ use crate::cell::Cell;
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
-use crate::operator::{BroadcastOperator, Emitter, Rooms};
+use crate::operator::{self, BroadcastOperator, Emitter, Rooms};
 use crate::reply::Reply;
 
 /// One client in one namespace. Cheap to clone; a clone does not keep the connection alive.
@@ -389,7 +390,7 @@ impl Socket {
     /// [`EmitError::Disconnected`] when the socket has left, [`EmitError::Full`] when the client reads too slowly,
     /// [`EmitError::Encode`] when the name is reserved or the arguments do not serialize.
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
-        self.send_event(event, &args, Delivery::Reliable)
+        self.send_event(event, &args, Delivery::Reliable, Compression::Allowed)
     }
 
     /// Sends an event and waits for its acknowledgement, for ever unless a [`timeout`](Self::timeout) says otherwise
@@ -403,12 +404,22 @@ impl Socket {
 
     /// Waits this long for the acknowledgement.
     pub fn timeout(&self, timeout: Duration) -> Emitter {
-        Emitter { socket: self.clone(), delivery: Delivery::Reliable, timeout: Some(timeout) }
+        Emitter { timeout: Some(timeout), ..self.emitter() }
     }
 
     /// Drops the message if the connection is not ready at that instant.
     pub fn volatile(&self) -> Emitter {
-        Emitter { socket: self.clone(), delivery: Delivery::Volatile, timeout: None }
+        Emitter { delivery: Delivery::Volatile, ..self.emitter() }
+    }
+
+    /// Whether transports may compress the message. Default: yes, from the server's threshold on.
+    pub fn compress(&self, compress: bool) -> Emitter {
+        Emitter { compression: operator::compression(compress), ..self.emitter() }
+    }
+
+    fn emitter(&self) -> Emitter {
+        let (delivery, compression) = (Delivery::Reliable, Compression::Allowed);
+        Emitter { socket: self.clone(), delivery, compression, timeout: None }
     }
 
     pub(crate) fn send_event<T: Serialize>(
@@ -416,9 +427,11 @@ impl Socket {
         event: &str,
         args: &T,
         delivery: Delivery,
+        compression: Compression,
     ) -> Result<(), EmitError> {
         let codec = self.0.cell.hub.config.socket.codec;
         let encoded = codec.event(self.0.namespace.nsp(), None, event, args)?;
+        let encoded = encoded.with_compression(compression);
         if delivery == Delivery::Reliable && self.0.identity.pid.is_some() {
             // To its own room, as in the reference: so it is kept for the time that it is away.
             if !self.is_live() {

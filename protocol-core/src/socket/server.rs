@@ -18,6 +18,7 @@ use core::time::Duration;
 use serde::Serialize;
 
 use super::acks::Acks;
+pub use super::{AckError, Slot};
 use super::{
     Args, Body, Codec, DecodeError, Decoder, DisconnectReason, EncodeError, Encoded, Limits, Nsp, Packet,
     Payload,
@@ -57,11 +58,6 @@ impl Default for Config {
         }
     }
 }
-
-/// One namespace on one connection. Never used twice on the same connection, even if the namespace is left and
-/// joined again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u32);
 
 /// What a connection tells the layer above. `W` is a waiter given to [`Connection::expect_ack`].
 #[derive(Clone, Debug, PartialEq)]
@@ -107,17 +103,6 @@ pub enum Event<W> {
     Violation(ProtocolError),
 }
 
-/// Why an acknowledgement did not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AckError {
-    /// The timeout is over.
-    #[error("operation has timed out")]
-    TimedOut,
-    /// The socket left its namespace first.
-    #[error("socket has been disconnected")]
-    Disconnected,
-}
-
 /// How a client broke the protocol. Each closes the connection with all its namespaces (REFERENCE 3.3, 3.4).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
@@ -133,7 +118,7 @@ pub enum ProtocolError {
     /// CONNECT_ERROR, which only a server sends.
     #[error("unexpected packet type from a client")]
     Unexpected,
-    /// More namespaces than [`Config::max_namespaces`].
+    /// More namespaces than [`Config::max_namespaces`] at once, or more than 4,294,967,295 one after the other.
     #[error("too many namespaces on one connection")]
     TooManyNamespaces,
     /// Attachments did not arrive within [`Config::attachment_timeout`].
@@ -159,7 +144,8 @@ pub enum CommandError {
 #[derive(Debug)]
 pub struct Connection<W> {
     revision: Revision,
-    decoder: Decoder,
+    /// `None` once the connection is over: then it listens to nothing.
+    decoder: Option<Decoder>,
     sockets: Vec<Socket<W>>,
     next_slot: u32,
     connect_deadline: Option<Instant>,
@@ -187,20 +173,20 @@ impl<W> Connection<W> {
     pub fn new(config: &Config, revision: Revision, now: Instant) -> Self {
         let mut connection = Self {
             revision,
-            decoder: Decoder::new(config.codec, config.limits.clone()),
+            decoder: Some(Decoder::new(config.codec, config.limits.clone())),
             sockets: Vec::new(),
-            next_slot: 0,
+            next_slot: u32::from(revision == Revision::V3),
             connect_deadline: Some(now + config.connect_timeout),
             attachment_deadline: None,
             events: VecDeque::new(),
         };
         if revision == Revision::V3 {
-            connection.request_connect(Nsp::ROOT, None);
+            connection.request_connect(Slot(0), Nsp::ROOT, None);
         }
         connection
     }
 
-    /// Takes a message of the engine session.
+    /// Takes a message of the engine session. Ignored after [`close`](Self::close).
     ///
     /// # Errors
     /// Whatever is wrong with it; the connection is beyond repair then and must be closed with
@@ -211,7 +197,8 @@ impl<W> Connection<W> {
         config: &Config,
         now: Instant,
     ) -> Result<(), ProtocolError> {
-        let packet = self.decoder.push(message)?;
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        let packet = decoder.push(message)?;
         self.attachment_deadline = match packet {
             Some(_) => None,
             None => self.attachment_deadline.or(Some(now + config.attachment_timeout)),
@@ -257,16 +244,15 @@ impl<W> Connection<W> {
         if self.sockets.iter().any(|socket| socket.nsp == nsp) {
             return Err(ProtocolError::AlreadyConnected(nsp));
         }
-        if self.sockets.len() >= config.max_namespaces {
-            return Err(ProtocolError::TooManyNamespaces);
-        }
-        self.request_connect(nsp, auth);
+        // Slots run out for who joins and leaves for hours at full speed, and for nobody else.
+        let next_slot = self.next_slot.checked_add(1).filter(|_| self.sockets.len() < config.max_namespaces);
+        let Some(next_slot) = next_slot else { return Err(ProtocolError::TooManyNamespaces) };
+        let slot = Slot(core::mem::replace(&mut self.next_slot, next_slot));
+        self.request_connect(slot, nsp, auth);
         Ok(())
     }
 
-    fn request_connect(&mut self, nsp: Nsp, auth: Option<Payload>) {
-        let slot = Slot(self.next_slot);
-        self.next_slot += 1;
+    fn request_connect(&mut self, slot: Slot, nsp: Nsp, auth: Option<Payload>) {
         self.sockets.push(Socket { slot, nsp: nsp.clone(), state: State::Joining, acks: Acks::default() });
         self.events.push_back(Event::ConnectRequest { slot, nsp, auth });
     }
@@ -324,7 +310,8 @@ impl<W> Connection<W> {
             (Revision::V3, None) => codec.connect_error(nsp, message),
             (Revision::V4, data) => codec.connect_error(nsp, &Refused { message, data }),
         }?;
-        self.sockets.remove(index);
+        let mut socket = self.sockets.remove(index);
+        self.fail_acks(&mut socket);
         Ok(encoded)
     }
 
@@ -381,9 +368,10 @@ impl<W> Connection<W> {
 
     /// Makes every socket leave, without a packet: the connection is over.
     pub fn close(&mut self, reason: DisconnectReason) {
-        while !self.sockets.is_empty() {
-            self.remove(0, reason);
+        for socket in core::mem::take(&mut self.sockets) {
+            self.leave_socket(socket, reason);
         }
+        self.decoder = None;
         self.connect_deadline = None;
         self.attachment_deadline = None;
     }
@@ -395,7 +383,8 @@ impl<W> Connection<W> {
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         for socket in &mut self.sockets {
             let failed = socket.acks.take_due(now);
-            self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::TimedOut }));
+            self.events
+                .extend(failed.map(|(_, waiter)| Event::AckFailed { waiter, error: AckError::TimedOut }));
         }
         if self.attachment_deadline.take_if(|at| *at <= now).is_some() {
             return Err(ProtocolError::AttachmentTimeout);
@@ -418,10 +407,18 @@ impl<W> Connection<W> {
     }
 
     fn remove(&mut self, index: usize, reason: DisconnectReason) {
-        let mut socket = self.sockets.remove(index);
+        let socket = self.sockets.remove(index);
+        self.leave_socket(socket, reason);
+    }
+
+    fn leave_socket(&mut self, mut socket: Socket<W>, reason: DisconnectReason) {
+        self.fail_acks(&mut socket);
+        self.events.push_back(Event::Left { slot: socket.slot, reason });
+    }
+
+    fn fail_acks(&mut self, socket: &mut Socket<W>) {
         let failed = socket.acks.take_all();
         self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::Disconnected }));
-        self.events.push_back(Event::Left { slot: socket.slot, reason });
     }
 
     fn index(&self, slot: Slot) -> Option<usize> {
@@ -457,3 +454,6 @@ struct Refused<'a, T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a T>,
 }
+
+#[cfg(test)]
+mod tests;

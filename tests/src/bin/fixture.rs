@@ -284,7 +284,7 @@ fn common(nsp: &Namespace) {
         let _ = socket.emit("message-back", args);
     });
     nsp.on("message-uncompressed", |socket: Socket, args: Args| async move {
-        let _ = socket.emit("message-back", args);
+        let _ = socket.compress(false).emit("message-back", args);
     });
     nsp.on("message-volatile", |socket: Socket, args: Args| async move {
         let _ = socket.volatile().emit("message-back", args);
