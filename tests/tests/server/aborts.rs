@@ -143,7 +143,7 @@ async fn a_commit_without_a_probe_is_an_upgrade_and_a_pending_poll_is_let_go(rt:
     stage.server.emit("y", ()).unwrap();
     assert_eq!(ws.frame().await.unwrap(), Frame::text("42[\"y\"]"));
     assert!(log.is_empty());
-    stage.is_empty_after((http, ws)).await;
+    stage.is_empty_after((c, http, ws)).await;
     log.expect(&stage, &["transport close"]).await;
 }
 

@@ -70,7 +70,11 @@ async fn lively(rt: Arc<dyn Runtime>) -> Stage {
         let slow = Arc::clone(&slow);
         async move {
             sleep(&*slow, Duration::from_millis(20)).await;
-            if socket.id().as_str().as_bytes()[0] % 4 == 0 { Err(ConnectError::new("no")) } else { Ok(()) }
+            if socket.id().as_str().as_bytes()[0].is_multiple_of(4) {
+                Err(ConnectError::new("no"))
+            } else {
+                Ok(())
+            }
         }
     });
     stage
