@@ -13,6 +13,7 @@ use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::packet::Frame;
 use crate::engine::server::{self as engine, Opening, Session};
 use crate::engine::{Revision, Transport, http};
+pub use crate::socket::Delivery;
 use crate::socket::server::{self as socket, CommandError, Connection, ProtocolError, RefuseError, Slot};
 use crate::socket::{DisconnectReason, Encoded, Nsp};
 use crate::time::earliest;
@@ -53,16 +54,6 @@ pub enum Event<W> {
     Drained,
     /// The client is gone. Always the last output.
     Closed(CloseReason),
-}
-
-/// What happens to a message that cannot leave at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// It waits.
-    #[default]
-    Reliable,
-    /// It is dropped, silently: only the newest of its kind matters to the application.
-    Volatile,
 }
 
 /// Why a message was not taken.
