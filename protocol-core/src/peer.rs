@@ -132,6 +132,7 @@ impl<W> Peer<W> {
     /// Does whatever is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.session.handle_timeout(now);
+        self.drain(now);
         if let Err(error) = self.connection.handle_timeout(now) {
             self.violation(error, now);
         }
@@ -161,16 +162,18 @@ impl<W> Peer<W> {
     /// Lets the client join: see [`Connection::accept`].
     ///
     /// # Errors
-    /// [`CommandError::Disconnected`] when the client gave up meanwhile.
+    /// [`CommandError::Disconnected`] when the client gave up meanwhile, or is given up now because its outgoing
+    /// queue is full.
     pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
         let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
-        self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| CommandError::Disconnected)
+        self.answer(&encoded).map_err(|_| CommandError::Disconnected)
     }
 
     /// Turns the client away: see [`Connection::refuse`].
     ///
     /// # Errors
-    /// [`RefuseError`].
+    /// [`RefuseError`]; [`RefuseError::Disconnected`] also when the client is given up now because its outgoing
+    /// queue is full.
     pub fn refuse<T: Serialize>(
         &mut self,
         slot: Slot,
@@ -178,7 +181,17 @@ impl<W> Peer<W> {
         data: Option<&T>,
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
-        self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| RefuseError::Disconnected)
+        self.answer(&encoded).map_err(|_| RefuseError::Disconnected)
+    }
+
+    /// Answers a CONNECT. A client that asks for more than it reads is given up: without the answer it and the server
+    /// would disagree about where it is.
+    fn answer(&mut self, encoded: &Encoded) -> Result<(), engine::SendError> {
+        let sent = self.session.send(encoded.frames(), encoded.bytes_len());
+        if sent == Err(engine::SendError::Full) {
+            self.session.abort(SLOW_CONSUMER);
+        }
+        sent
     }
 
     /// Turns the client away because there is no such namespace. Both revisions say it with an object, unlike other
@@ -237,9 +250,16 @@ impl<W> Peer<W> {
 
     /// Makes a socket leave its namespace and tells the client. Does nothing when it has left already.
     pub fn leave(&mut self, slot: Slot, now: Instant) {
+        let was_joined = self.connection.is_joined(slot);
         if let Ok(encoded) = self.connection.leave(slot, self.config.socket.codec) {
-            // A queue that is full drops the notice; the client learns of it by the next packet it sends there.
-            let _ = self.session.send(encoded.frames(), encoded.bytes_len());
+            if was_joined {
+                // News that must not get lost: the client would go on sending there. The namespaces that are joined
+                // bound it, and each of them took an answer that found room.
+                self.session.send_past_limit(encoded.frames());
+            } else {
+                // A failure has closed the session.
+                let _ = self.answer(&encoded);
+            }
         }
         self.drain(now);
     }
@@ -275,7 +295,7 @@ impl<W> Peer<W> {
 
     /// Closes the connection at once because the client reads too slowly.
     pub fn give_up(&mut self, now: Instant) {
-        self.session.abort(CloseReason::TransportError(TransportFault::SlowConsumer));
+        self.session.abort(SLOW_CONSUMER);
         self.drain(now);
     }
 
@@ -322,19 +342,20 @@ impl<W> Peer<W> {
     }
 
     fn violation(&mut self, error: ProtocolError, now: Instant) {
-        if !self.session.is_open() {
-            return;
-        }
         self.take_events();
         // A packet that cannot be read is no decision of the server's, wherever the client may be (REFERENCE 3.3).
         let unreadable = matches!(error, ProtocolError::Decode(_));
+        // The engine heard the rest of the payload before the packet was read, and has closed already.
+        let too_late = !self.session.is_open();
         self.outputs.push_back(Output::Event(Event::Socket(socket::Event::Violation(error))));
-        if unreadable {
+        if unreadable || too_late {
             self.connection.close(DisconnectReason::ForcedClose);
         }
         self.close(now);
     }
 }
+
+const SLOW_CONSUMER: CloseReason = CloseReason::TransportError(TransportFault::SlowConsumer);
 
 impl From<engine::SendError> for SendError {
     fn from(error: engine::SendError) -> Self {
@@ -353,3 +374,6 @@ impl From<CommandError> for SendError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

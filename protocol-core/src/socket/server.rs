@@ -345,6 +345,11 @@ impl<W> Connection<W> {
         self.index(slot).is_some()
     }
 
+    /// Whether the client has been told that it is in the namespace.
+    pub(crate) fn is_joined(&self, slot: Slot) -> bool {
+        self.sockets.iter().any(|socket| socket.slot == slot && socket.state == State::Joined)
+    }
+
     /// The namespaces in use, in the order of joining.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {
         self.sockets.iter().map(|socket| socket.slot)
