@@ -181,6 +181,7 @@ impl<W> Peer<W> {
         data: Option<&T>,
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
+        self.take_events();
         self.answer(&encoded).map_err(|_| RefuseError::Disconnected)
     }
 

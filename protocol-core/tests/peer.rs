@@ -72,7 +72,7 @@ fn text() -> impl Strategy<Value = String> {
         3 => engine.prop_map(Into::into),
         4 => packet,
         1 => "\\PC{0,40}",
-        1 => "[a-z]{0,300}".prop_map(|name| format!("40/{name}")),
+        1 => "[a-z]{0,290}".prop_map(|name| format!("40/{name}")),
     ]
 }
 

@@ -325,7 +325,8 @@ impl<W> Connection<W> {
             (Revision::V3, None) => codec.connect_error(nsp, message),
             (Revision::V4, data) => codec.connect_error(nsp, &Refused { message, data }),
         }?;
-        self.sockets.remove(index);
+        let mut socket = self.sockets.remove(index);
+        self.fail_acks(&mut socket.acks);
         Ok(encoded)
     }
 
@@ -430,9 +431,13 @@ impl<W> Connection<W> {
     }
 
     fn leave_socket(&mut self, mut socket: Socket<W>, reason: DisconnectReason) {
-        let failed = socket.acks.take_all();
-        self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::Disconnected }));
+        self.fail_acks(&mut socket.acks);
         self.events.push_back(Event::Left { slot: socket.slot, reason });
+    }
+
+    fn fail_acks(&mut self, acks: &mut Acks<W>) {
+        let failed = acks.take_all();
+        self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::Disconnected }));
     }
 
     fn index(&self, slot: Slot) -> Option<usize> {
