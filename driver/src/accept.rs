@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use socketio_core::Instant;
@@ -46,7 +45,6 @@ pub(crate) async fn serve(hub: Arc<Hub>, io: Box<dyn Io>, from: From) {
         async move {
             match service::handle(hub, request, from).await {
                 Handled::Response(response) => Ok(response),
-                Handled::NotOurs => Ok(service::empty(StatusCode::NOT_FOUND)),
                 Handled::Abort => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
                 Handled::ForeignUpgrade => {
                     hub.runtime.timer(hub.now() + FOREIGN_UPGRADE_TIMEOUT).await;

@@ -1,15 +1,21 @@
 //! What the clients of one server share: who is here, which namespaces exist, and where ids come from.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use socketio_core::engine::http::RouteConfig;
+use socketio_core::engine::http::{Cookie, RouteConfig};
 use socketio_core::peer::Config;
+use socketio_core::socket::recovery;
 use socketio_core::{Instant, Lane, Sid};
 
 use crate::cell::Cell;
+use crate::fallback::Fallback;
+use crate::hooks::Hooks;
 use crate::namespace::Namespace;
+use crate::parent::ParentNamespace;
 use crate::runtime::Runtime;
 use crate::signal::Signal;
 
@@ -20,12 +26,22 @@ pub(crate) struct Admission {
     /// Whether clients are invited to leave polling. One that comes uninvited is let in all the same, as in the
     /// reference (REFERENCE 9.35).
     pub(crate) allow_upgrades: bool,
+    /// Whether a namespace that was made on demand goes with its last socket.
+    pub(crate) cleanup_empty_child_namespaces: bool,
+    /// Whether clients that come back go on where they were.
+    pub(crate) recovery: Option<recovery::Config>,
+    pub(crate) hooks: Hooks,
+    /// Set in the answer to a polling handshake.
+    pub(crate) cookie: Option<Cookie>,
+    /// From how many bytes on poll responses are compressed, if at all.
+    pub(crate) http_compression: Option<usize>,
     /// Whether clients of the third revision are let in.
     pub(crate) allow_eio3: bool,
+    /// Answers requests to other paths.
+    pub(crate) fallback: Fallback,
 }
 
 /// The shared state of a server.
-#[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) config: Arc<Config>,
@@ -35,9 +51,18 @@ pub(crate) struct Hub {
     /// In shards, so that clients who come and go on several cores do not queue for one lock.
     sessions: [Mutex<HashMap<Sid, Arc<Cell>>>; SHARDS],
     namespaces: RwLock<HashMap<Arc<str>, Namespace>>,
+    /// Who is asked for namespaces that do not exist, in the order of registration.
+    parents: RwLock<Vec<ParentNamespace>>,
+    on_new_namespace: RwLock<Vec<Arc<NamespaceHandler>>>,
     next_lane: AtomicU64,
     next_key: AtomicU64,
     next_id: AtomicU32,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("sessions", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl Hub {
@@ -49,6 +74,8 @@ impl Hub {
             closing: Signal::default(),
             sessions: Default::default(),
             namespaces: RwLock::default(),
+            parents: RwLock::default(),
+            on_new_namespace: RwLock::default(),
             next_lane: AtomicU64::new(0),
             next_key: AtomicU64::new(0),
             next_id: AtomicU32::new(0),
@@ -123,16 +150,67 @@ impl Hub {
         lock(&self.sessions[usize::from(last) % SHARDS])
     }
 
-    /// The namespace of this name, if it exists.
-    pub(crate) fn namespace(&self, name: &str) -> Option<Namespace> {
-        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    /// The namespace of this name, if it exists, with one more socket on its way into it.
+    pub(crate) fn enter(&self, name: &str) -> Option<Namespace> {
+        let namespaces = read(&self.namespaces);
+        let namespace = namespaces.get(name)?.clone();
+        // Under the lock: a child that is about to be cleaned up is either gone or saved.
+        namespace.enter();
+        Some(namespace)
+    }
+
+    /// Takes back [`enter`](Self::enter), and cleans up after the last one.
+    pub(crate) fn exit(&self, namespace: &Namespace) {
+        if namespace.exit() && self.admission.cleanup_empty_child_namespaces {
+            let mut namespaces = write(&self.namespaces);
+            if namespaces.get(namespace.name()).is_some_and(Namespace::is_abandoned) {
+                namespaces.remove(namespace.name());
+            }
+        }
     }
 
     /// The namespace of this name, made by `make` if there is none.
     pub(crate) fn namespace_or_insert(&self, name: &str, make: impl FnOnce() -> Namespace) -> Namespace {
-        let mut namespaces = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-        namespaces.entry(name.into()).or_insert_with(make).clone()
+        let (namespace, is_new) = match write(&self.namespaces).entry(name.into()) {
+            Entry::Occupied(entry) => (entry.get().clone(), false),
+            Entry::Vacant(entry) => (entry.insert(make()).clone(), true),
+        };
+        if is_new {
+            let handlers = read(&self.on_new_namespace).clone();
+            handlers.iter().for_each(|handler| handler(&namespace));
+        }
+        namespace
     }
+
+    /// Every namespace, in name order.
+    pub(crate) fn namespaces(&self) -> Vec<Namespace> {
+        let mut namespaces: Vec<_> = read(&self.namespaces).values().cloned().collect();
+        namespaces.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        namespaces
+    }
+
+    pub(crate) fn add_parent(&self, parent: ParentNamespace) {
+        write(&self.parents).push(parent);
+    }
+
+    pub(crate) fn parents(&self) -> Vec<ParentNamespace> {
+        read(&self.parents).clone()
+    }
+
+    pub(crate) fn on_new_namespace(&self, handler: Arc<NamespaceHandler>) {
+        write(&self.on_new_namespace).push(handler);
+    }
+}
+
+/// Told of every namespace that comes into being.
+type NamespaceHandler = dyn Fn(&Namespace) + Send + Sync;
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,12 +4,17 @@
 
 mod accept;
 mod ack;
+mod backlog;
+mod body;
 mod cell;
 mod dispatch;
+mod fallback;
 mod handshake;
+mod hooks;
 mod hub;
 mod namespace;
 mod operator;
+mod parent;
 mod pump;
 mod reply;
 pub mod runtime;
@@ -17,25 +22,31 @@ mod server;
 mod service;
 mod signal;
 mod socket;
+mod upgrade;
 mod ws;
 
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
-pub use dispatch::ListenerId;
+pub use dispatch::{BoxError, ListenerId, SocketError};
 pub use handshake::Handshake;
+pub use hooks::ConnectionError;
 pub use namespace::{ConnectError, Namespace};
 pub use operator::{BroadcastOperator, Emitter, Rooms};
+pub use parent::ParentNamespace;
 pub use reply::{Ack, Reply};
 pub use server::{Server, ServerBuilder};
 pub use service::{PeerAddress, Service};
 pub use socket::Socket;
 
+pub use http;
 pub use socketio_core as core;
 pub use socketio_core::engine::buffer::BufferLimits;
 pub use socketio_core::engine::handshake::Transports;
-pub use socketio_core::engine::http::{Cors, Origin};
+pub use socketio_core::engine::http::{Cookie, Cors, Origin, Refusal, SameSite};
+pub use socketio_core::engine::packet::Message;
 pub use socketio_core::engine::{Revision, Transport};
 pub use socketio_core::rooms::Room;
+pub use socketio_core::socket::recovery::Config as RecoveryConfig;
 pub use socketio_core::socket::{
-    Args, ArgsError, DisconnectReason, EncodeError, Event, FromArgs, Limits, Value, Variadic,
+    Args, ArgsError, Codec, DisconnectReason, EncodeError, Event, FromArgs, Limits, Payload, Value, Variadic,
 };
 pub use socketio_core::{Bytes, Sid};

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
-use socketio_core::AckId;
+use serde_json::Value;
+use socketio_core::peer::Delivery;
 use socketio_core::rooms::{Registry, Room, Selector};
-use socketio_core::socket::{DisconnectReason, EncodeError, Event, FromArgs, Nsp};
+use socketio_core::socket::recovery::Log;
+use socketio_core::socket::{DisconnectReason, EncodeError, Encoded, Event, FromArgs, Nsp};
+use socketio_core::{AckId, Instant};
 
 use crate::ack::AckSender;
-use crate::dispatch::{ListenerId, Table};
+use crate::dispatch::{BoxError, ListenerId, Position, SocketError, Table};
 use crate::hub::Hub;
 use crate::operator::{BroadcastOperator, Rooms};
 use crate::reply::Reply;
@@ -29,6 +32,14 @@ struct Shared {
     table: RwLock<Arc<Table>>,
     /// The sockets, sharded by key: joining on one core does not wait for a broadcast on another.
     shards: [Mutex<Shard>; SHARDS],
+    /// Whether the table has handlers for outgoing events: asked for every message, so it does not take the lock.
+    watched: AtomicBool,
+    /// The sockets that are here, or on their way: a child of a dynamic namespace without any may be cleaned up.
+    members: AtomicUsize,
+    /// The template it was made from, if it was made on demand.
+    parent: Option<Namespace>,
+    /// What clients that are away miss. Held while a message is handed out, so that its order is that of every wire.
+    recovery: Option<Mutex<Log<Value>>>,
     /// One counter for every acknowledgement in the namespace, as in the reference (REFERENCE 9.14).
     next_ack: AtomicU64,
 }
@@ -61,11 +72,26 @@ impl ConnectError {
 }
 
 impl Namespace {
-    pub(crate) fn new(nsp: Nsp, hub: Weak<Hub>) -> Self {
+    pub(crate) fn new(nsp: Nsp, hub: &Arc<Hub>) -> Self {
+        Self::with_table(nsp, hub, Arc::default(), None)
+    }
+
+    /// A namespace made on demand, with the handlers its parent has at this time.
+    pub(crate) fn child(nsp: Nsp, hub: &Arc<Hub>, parent: &Self) -> Self {
+        Self::with_table(nsp, hub, parent.table(), Some(parent.clone()))
+    }
+
+    fn with_table(nsp: Nsp, hub: &Arc<Hub>, table: Arc<Table>, parent: Option<Self>) -> Self {
+        let recovery = hub.admission.recovery.clone();
+        let recovery = recovery.map(|config| Mutex::new(Log::new(config, &hub.generate_id().as_str()[..8])));
         Self(Arc::new(Shared {
             nsp,
-            hub,
-            table: RwLock::default(),
+            hub: Arc::downgrade(hub),
+            recovery,
+            watched: AtomicBool::new(table.has_outgoing()),
+            table: RwLock::new(table),
+            members: AtomicUsize::new(0),
+            parent,
             shards: Default::default(),
             next_ack: AtomicU64::new(0),
         }))
@@ -108,13 +134,52 @@ impl Namespace {
         self.edit(|table| table.on_with_ack(event, handler))
     }
 
-    /// Calls `handler` for every event, whatever its name, before the handlers of that name.
+    /// Like [`on`](Self::on), for the next event of this name alone, on whatever socket it comes.
+    pub fn once<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, T) -> Fut + Send + Sync + 'static,
+        T: FromArgs + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.edit(|table| table.once(event, handler))
+    }
+
+    /// Calls `handler` for every event, whatever its name, before middlewares and before the handlers of that name.
     pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
     where
         F: Fn(Socket, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.edit(|table| table.on_any(handler))
+        self.edit(|table| table.on_any(Position::Last, handler))
+    }
+
+    /// Shows `handler` every event sent to a socket of the namespace, once for each receiver, before it is sent.
+    /// Acknowledgements are not shown.
+    pub fn on_any_outgoing<F>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(&Socket, &Event) + Send + Sync + 'static,
+    {
+        self.edit(|table| table.on_any_outgoing(Position::Last, handler))
+    }
+
+    /// Calls `handler` when a middleware of events refuses one, or a client breaks the protocol.
+    pub fn on_error<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, Arc<SocketError>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_error(handler))
+    }
+
+    /// Asks `middleware` about every event on any socket of the namespace, after the catch-all handlers and before the
+    /// others. A refusal goes to the [error handlers](Self::on_error); the client hears nothing.
+    pub fn use_event_middleware<F, Fut>(&self, middleware: F)
+    where
+        F: Fn(Socket, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.edit(|table| table.use_event_middleware(middleware));
     }
 
     /// Calls `handler` when a socket has joined the namespace.
@@ -151,7 +216,12 @@ impl Namespace {
         F: Fn(Socket) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), ConnectError>> + Send + 'static,
     {
-        self.edit(|table| table.use_middleware(middleware));
+        self.edit(|table| table.use_connect_middleware(middleware));
+    }
+
+    /// Takes every handler of an event away.
+    pub fn off_event(&self, event: &str) {
+        self.edit(|table| table.off_event(event));
     }
 
     /// Takes a handler away. Returns whether it was there.
@@ -159,9 +229,16 @@ impl Namespace {
         self.edit(|table| table.off(listener))
     }
 
-    fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+    pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut table))
+        let result = change(Arc::make_mut(&mut table));
+        self.0.watched.store(table.has_outgoing(), Ordering::Release);
+        result
+    }
+
+    /// Whether somebody wants to see what is sent.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.0.watched.load(Ordering::Acquire)
     }
 
     pub(crate) fn table(&self) -> Arc<Table> {
@@ -224,8 +301,46 @@ impl Namespace {
         rooms
     }
 
+    /// Announces a socket that wants to join.
+    pub(crate) fn enter(&self) {
+        self.0.members.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes that back when it has left, or was refused. Returns whether nobody is left in a child.
+    pub(crate) fn exit(&self) -> bool {
+        self.0.members.fetch_sub(1, Ordering::AcqRel) == 1 && self.0.parent.is_some()
+    }
+
+    /// Whether it is a child that nobody is in, or about to be.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.parent.is_some() && self.0.members.load(Ordering::Acquire) == 0
+    }
+
+    pub(crate) fn is_child_of(&self, template: &Self) -> bool {
+        self.0.parent.as_ref().is_some_and(|parent| Arc::ptr_eq(&parent.0, &template.0))
+    }
+
     pub(crate) fn hub(&self) -> Option<Arc<Hub>> {
         self.0.hub.upgrade()
+    }
+
+    /// What clients that are away miss, if that is kept.
+    pub(crate) fn recovery(&self) -> Option<MutexGuard<'_, Log<Value>>> {
+        Some(self.0.recovery.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends an event to the sockets meant by `selector`, and keeps it for those that are away.
+    pub(crate) fn publish(&self, selector: &Selector, encoded: &Encoded, delivery: Delivery, now: Instant) {
+        let receivers = self.select(selector);
+        receivers.iter().for_each(|socket| socket.show(encoded));
+        match self.recovery() {
+            Some(mut log) if delivery == Delivery::Reliable => {
+                let stamped = log.record(selector, encoded, now);
+                // Asked again under the lock: a client that came back meanwhile missed this one, or gets it now.
+                self.select(selector).iter().for_each(|socket| socket.deliver(&stamped, delivery));
+            }
+            _ => receivers.iter().for_each(|socket| socket.deliver(encoded, delivery)),
+        }
     }
 
     pub(crate) fn next_ack(&self) -> AckId {

@@ -17,20 +17,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde::Deserialize;
+use serde_json::Value;
 use socketio_core::engine::Revision;
 use socketio_core::engine::server::Input;
-use socketio_core::peer::{Event, Output, Peer};
+use socketio_core::peer::{Delivery, Event, Output, Peer};
+use socketio_core::socket::recovery;
 use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
-use socketio_core::socket::{DisconnectReason, Nsp, Payload};
+use socketio_core::socket::{self as packet, DisconnectReason, Nsp, Payload};
 use socketio_core::{Instant, Sid};
 
 use crate::ack::Waiter;
+use crate::backlog::Backlog;
 use crate::cell::{Answer, Cell};
-use crate::dispatch::{self, Done, Table, Task};
+use crate::dispatch::{self, Done, SocketError, Table, Task};
 use crate::handshake::{Handshake, RequestInfo};
-use crate::namespace::ConnectError;
+use crate::namespace::{ConnectError, Namespace};
+use crate::parent;
 use crate::runtime::Timer;
-use crate::socket::Socket;
+use crate::socket::{Identity, Socket};
 use crate::ws::{End, Ws};
 
 /// The task of one client.
@@ -40,6 +45,8 @@ pub(crate) struct Pump {
     sockets: Vec<(Slot, Socket)>,
     websockets: Vec<Ws>,
     tasks: FuturesUnordered<Task>,
+    /// What waits for running handlers to end.
+    backlog: Backlog,
     timer: Pin<Box<dyn Timer>>,
     /// What the timer is set to.
     armed: Instant,
@@ -56,6 +63,7 @@ impl Pump {
             sockets: Vec::new(),
             websockets: Vec::new(),
             tasks: FuturesUnordered::new(),
+            backlog: Backlog::default(),
             timer,
             armed: now,
             closed: false,
@@ -75,13 +83,14 @@ impl Pump {
             self.finish(done, cx);
             moved = true;
         }
+        moved |= self.catch_up(cx);
         moved |= self.drain(cx, now);
         moved | self.write(cx, now)
     }
 
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        // A client whose events pile up in handlers is not read from; TCP tells it to wait.
-        if self.tasks.len() >= MAX_RUNNING_HANDLERS {
+        // A client whose events pile up is not read from; TCP tells it to wait.
+        if self.backlog.is_full() {
             return false;
         }
         let mut moved = false;
@@ -165,31 +174,16 @@ impl Pump {
 
     fn dispatch(&mut self, event: Event<Waiter>, cx: &mut Context<'_>) {
         match event {
-            Event::Socket(protocol::Event::Emit { slot, event }) => {
-                let Some(socket) = self.socket(slot) else { return };
-                let (shared, own) = tables(&socket);
-                for task in shared.event_tasks(&socket, &event) {
-                    self.run(task, cx);
-                }
-                for task in own.iter().flat_map(|own| own.event_tasks(&socket, &event)) {
-                    self.run(task, cx);
-                }
-            }
             Event::Socket(protocol::Event::Acked { waiter, args }) => waiter.resolve(Ok(args)),
             Event::Socket(protocol::Event::AckFailed { waiter, error }) => waiter.resolve(Err(error)),
-            Event::Socket(protocol::Event::ConnectRequest { slot, nsp, auth }) => {
-                self.connect(slot, &nsp, auth, cx)
-            }
-            Event::Socket(protocol::Event::Left { slot, reason }) => self.left(slot, reason, cx),
-            Event::Socket(protocol::Event::Violation(error)) => {
-                tracing::debug!(sid = %self.cell.sid(), %error, "closed: the client broke the protocol");
-            }
+            Event::Socket(event) => self.begin_or_queue(event, cx),
             Event::Upgraded(transport) => {
                 tracing::trace!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
             }
             Event::Drained => {}
             Event::Closed(reason) => {
                 tracing::debug!(sid = %self.cell.sid(), %reason, "session closed");
+                self.flush_backlog(cx);
                 self.cell.hub.remove(self.cell.sid());
                 self.cell.retire();
                 self.closed = true;
@@ -197,35 +191,165 @@ impl Pump {
         }
     }
 
-    fn connect(&mut self, slot: Slot, nsp: &Nsp, auth: Option<Payload>, cx: &mut Context<'_>) {
-        let hub = &self.cell.hub;
-        let Some(namespace) = hub.namespace(nsp) else {
-            let refused = self.cell.pump(|peer| peer.refuse_unknown(slot));
-            return log_refusal(refused);
+    /// Begins what an event asks for, unless too much was begun and has not ended. What a client did waits its turn;
+    /// the end of a socket or of everything, which it did not ask for, waits for nothing.
+    fn begin_or_queue(&mut self, event: protocol::Event<Waiter>, cx: &mut Context<'_>) {
+        let is_end = match &event {
+            protocol::Event::Left { reason, .. } => *reason != DisconnectReason::ClientNamespaceDisconnect,
+            protocol::Event::Violation(_) => true,
+            _ => false,
         };
-        let handshake = Handshake {
-            request: self.request.clone(),
-            auth: auth.map_or(Payload::EMPTY_OBJECT, |auth| auth.detached()),
-        };
-        let (key, id) = (hub.next_key(), self.socket_id(nsp));
-        let table = namespace.table();
-        let socket = Socket::new(self.cell.clone(), slot, key, id, namespace, handshake);
-        self.sockets.push((slot, socket.clone()));
-        if table.middlewares.is_empty() {
-            self.admit(&socket, cx);
-        } else {
-            self.run(dispatch::admit(table, socket), cx);
+        if is_end {
+            self.flush_backlog(cx);
+        } else if !self.backlog.is_empty() || self.tasks.len() >= MAX_RUNNING_HANDLERS {
+            self.backlog.push(event);
+            if self.backlog.is_full() {
+                self.cell.set_congested(true);
+            }
+            return;
+        }
+        self.begin(event, cx);
+    }
+
+    /// Begins what has waited, as far as there is room.
+    fn catch_up(&mut self, cx: &mut Context<'_>) -> bool {
+        let was_full = self.backlog.is_full();
+        let mut moved = false;
+        while self.tasks.len() < MAX_RUNNING_HANDLERS
+            && let Some(event) = self.backlog.pop()
+        {
+            self.begin(event, cx);
+            moved = true;
+        }
+        if was_full && !self.backlog.is_full() {
+            self.cell.set_congested(false);
+        }
+        moved
+    }
+
+    /// Begins all that has waited: what comes behind it waits for nothing.
+    fn flush_backlog(&mut self, cx: &mut Context<'_>) {
+        while let Some(event) = self.backlog.pop() {
+            self.begin(event, cx);
+        }
+        self.cell.set_congested(false);
+    }
+
+    fn begin(&mut self, event: protocol::Event<Waiter>, cx: &mut Context<'_>) {
+        match event {
+            protocol::Event::Emit { slot, event } => {
+                if let Some(socket) = self.socket(slot) {
+                    self.receive(socket, event, cx);
+                }
+            }
+            protocol::Event::ConnectRequest { slot, nsp, auth } => self.connect(slot, &nsp, auth, cx),
+            protocol::Event::Left { slot, reason } => self.left(slot, reason, cx),
+            protocol::Event::Violation(error) => {
+                tracing::debug!(sid = %self.cell.sid(), %error, "closed: the client broke the protocol");
+                let error = Arc::new(SocketError::from(error));
+                let sockets: Vec<_> = self.sockets.iter().map(|(_, socket)| socket.clone()).collect();
+                for socket in sockets.iter().filter(|socket| socket.is_connected()) {
+                    self.report(socket, &error, cx);
+                }
+            }
+            protocol::Event::Acked { waiter, args } => waiter.resolve(Ok(args)),
+            protocol::Event::AckFailed { waiter, error } => waiter.resolve(Err(error)),
         }
     }
 
-    /// In revision 3 the id of a socket tells the session's (REFERENCE 2.5): its clients work it out themselves.
-    fn socket_id(&self, nsp: &Nsp) -> Sid {
-        let sid = self.cell.sid();
-        match self.cell.peek(|peer| peer.revision()) {
-            Some(Revision::V3) if nsp.is_root() => sid.clone(),
-            Some(Revision::V3) => format!("{nsp}#{sid}").as_str().into(),
-            _ => self.cell.hub.generate_id(),
+    fn connect(&mut self, slot: Slot, nsp: &Nsp, auth: Option<Payload>, cx: &mut Context<'_>) {
+        let auth = auth.map_or(Payload::EMPTY_OBJECT, |auth| auth.detached());
+        let hub = &self.cell.hub;
+        match hub.enter(nsp) {
+            Some(namespace) => self.join(slot, nsp, auth, namespace, cx),
+            None if hub.parents().is_empty() => log_refusal(self.cell.pump(|peer| peer.refuse_unknown(slot))),
+            None => {
+                let lookup = parent::look_up(hub.clone(), slot, nsp.clone(), auth);
+                self.run(lookup, cx);
+            }
         }
+    }
+
+    fn join(&mut self, slot: Slot, nsp: &Nsp, auth: Payload, namespace: Namespace, cx: &mut Context<'_>) {
+        if self.cell.peek(|peer| peer.is_live(slot)) != Some(true) {
+            // It gave up while its namespace was looked for.
+            return self.cell.hub.exit(&namespace);
+        }
+        let handshake = Handshake { request: self.request.clone(), auth };
+        let key = self.cell.hub.next_key();
+        let table = namespace.table();
+        let (identity, past) = self.identify(nsp, &handshake.auth, &namespace);
+        let skip =
+            identity.recovered && namespace.recovery().is_some_and(|log| log.config().skip_middlewares);
+        let socket = Socket::new(self.cell.clone(), slot, key, identity, namespace, handshake);
+        if let Some(past) = past {
+            socket.restore(past);
+        }
+        self.sockets.push((slot, socket.clone()));
+        if table.has_connect_middlewares() && !skip {
+            self.run(dispatch::admit(table, socket), cx);
+        } else {
+            self.admit(&socket, cx);
+        }
+    }
+
+    /// Catch-all handlers, then middlewares, then the handlers of that name (REFERENCE 3.7).
+    fn receive(&mut self, socket: Socket, event: packet::Event, cx: &mut Context<'_>) {
+        let tables = tables(&socket);
+        for table in tables.iter().flatten() {
+            table.any_tasks(&socket, &event).for_each(|task| self.run(task, cx));
+        }
+        if tables.iter().flatten().any(|table| table.has_event_middlewares()) {
+            self.run(dispatch::screen(tables, socket, event), cx);
+        } else {
+            self.deliver(&socket, &event, cx);
+        }
+    }
+
+    fn deliver(&mut self, socket: &Socket, event: &packet::Event, cx: &mut Context<'_>) {
+        let tables = tables(socket);
+        for table in tables.iter().flatten() {
+            table.event_tasks(socket, event).for_each(|task| self.run(task, cx));
+        }
+        if tables.iter().flatten().any(|table| table.has_spent(event.name())) {
+            socket.namespace().edit(|table| table.off_spent(event.name()));
+            socket.edit(|table| table.off_spent(event.name()));
+        }
+    }
+
+    fn report(&mut self, socket: &Socket, error: &Arc<SocketError>, cx: &mut Context<'_>) {
+        let tables = tables(socket);
+        for table in tables.iter().flatten() {
+            table.error_tasks(socket, error).for_each(|task| self.run(task, cx));
+        }
+    }
+
+    /// Who the client is: somebody new, or somebody who was here and says so (REFERENCE 4.8).
+    fn identify(
+        &self,
+        nsp: &Nsp,
+        auth: &Payload,
+        namespace: &Namespace,
+    ) -> (Identity, Option<recovery::Session<Value>>) {
+        let recoverable = self.cell.peek(|peer| peer.revision()) == Some(Revision::V4);
+        let Some(mut log) = namespace.recovery().filter(|_| recoverable) else {
+            return (Identity { id: self.socket_id(nsp), pid: None, since: None, recovered: false }, None);
+        };
+        let claim = auth.decode::<Claim>().ok();
+        let past =
+            claim.and_then(|claim| log.restore(&claim.pid, claim.offset.as_deref(), self.cell.hub.now()));
+        let (id, pid, since) = match &past {
+            Some((past, position)) => (past.sid.clone(), past.pid.clone(), *position),
+            None => (self.cell.hub.generate_id(), self.cell.hub.generate_id(), log.position()),
+        };
+        let recovered = past.is_some();
+        (Identity { id, pid: Some(pid), since: Some(since), recovered }, past.map(|(past, _)| past))
+    }
+
+    fn socket_id(&self, nsp: &Nsp) -> Sid {
+        let hub = &self.cell.hub;
+        let id = self.cell.peek(|peer| peer.socket_id(nsp, || hub.generate_id()));
+        id.unwrap_or_else(|| hub.generate_id())
     }
 
     fn finish(&mut self, done: Done, cx: &mut Context<'_>) {
@@ -234,16 +358,26 @@ impl Pump {
             Done::Admission(socket, Ok(())) => self.admit(&socket, cx),
             Done::Admission(socket, Err(error)) => {
                 self.forget(&socket);
+                socket.clear_handlers();
                 self.refuse(socket.slot(), &error);
             }
+            Done::Screening(socket, event, Ok(())) => {
+                // As in the reference, an event that was on its way when the socket left is dropped.
+                if socket.is_connected() {
+                    self.deliver(&socket, &event, cx);
+                }
+            }
+            Done::Screening(socket, _, Err(error)) => {
+                self.report(&socket, &Arc::new(SocketError::Refused(error)), cx);
+            }
+            Done::Lookup(slot, nsp, auth, Some(namespace)) => self.join(slot, &nsp, auth, namespace, cx),
+            Done::Lookup(slot, ..) => log_refusal(self.cell.pump(|peer| peer.refuse_unknown(slot))),
         }
     }
 
     /// In the order of REFERENCE 4.5: known in the namespace, in its own room, told so, then the handlers.
     fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
-        socket.namespace().insert(socket);
-        let accepted = self.cell.pump(|peer| peer.accept(socket.slot(), socket.id(), None));
-        if !matches!(accepted, Some(Ok(()))) {
+        if !self.seat(socket) {
             // Gone meanwhile; `left` has been or will be here if the core still knew it.
             return self.forget(socket);
         }
@@ -254,7 +388,34 @@ impl Pump {
         }
     }
 
-    fn refuse(&mut self, slot: Slot, error: &ConnectError) {
+    /// Makes the socket known and says so to the client. One that was away hears first what it missed; nobody may send
+    /// anything in between.
+    fn seat(&self, socket: &Socket) -> bool {
+        let identity = socket.identity();
+        let log = socket.namespace().recovery();
+        let mut missed = Vec::new();
+        if let (Some(log), Some(since), true) = (&log, identity.since, identity.recovered) {
+            match log.missed(since, &socket.past_rooms()) {
+                Some(events) => missed = events,
+                // Overrun while a middleware took its time. The client may start anew, but not with a gap.
+                None => {
+                    self.cell.pump(|peer| peer.give_up(self.cell.hub.now()));
+                    return false;
+                }
+            }
+        }
+        socket.namespace().insert(socket);
+        let accepted = self.cell.pump(|peer| {
+            for event in &missed {
+                peer.send(socket.slot(), event, Delivery::Reliable).ok()?;
+            }
+            peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).ok()
+        });
+        socket.past_rooms().iter().for_each(|room| socket.namespace().join(socket, room));
+        accepted.flatten().is_some()
+    }
+
+    fn refuse(&self, slot: Slot, error: &ConnectError) {
         log_refusal(self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref())));
     }
 
@@ -262,25 +423,44 @@ impl Pump {
     fn left(&mut self, slot: Slot, reason: DisconnectReason, cx: &mut Context<'_>) {
         let Some(socket) = self.socket(slot) else { return };
         let was_connected = socket.is_connected();
-        let (shared, own) = tables(&socket);
+        let tables = tables(&socket);
         if was_connected {
-            for table in [Some(&*shared), own.as_deref()].into_iter().flatten() {
+            for table in tables.iter().flatten() {
                 table.disconnecting_tasks(&socket, reason).for_each(|task| self.run(task, cx));
             }
+        }
+        if was_connected && reason.is_recoverable() {
+            self.remember(&socket);
         }
         self.forget(&socket);
         socket.set_connected(false);
         if was_connected {
-            for table in [Some(&*shared), own.as_deref()].into_iter().flatten() {
+            for table in tables.iter().flatten() {
                 table.disconnect_tasks(&socket, reason).for_each(|task| self.run(task, cx));
             }
         }
         socket.clear_handlers();
     }
 
+    /// Keeps what a client is, for the case that it comes back.
+    fn remember(&self, socket: &Socket) {
+        let identity = socket.identity();
+        let log = socket.namespace().recovery();
+        if let (Some(mut log), Some(pid), Some(since)) = (log, &identity.pid, identity.since) {
+            let (sid, pid) = (identity.id.clone(), pid.clone());
+            let session =
+                recovery::Session { sid, pid, rooms: socket.rooms(), data: socket.raw_data(), since };
+            log.persist(session, self.cell.hub.now());
+        }
+    }
+
     fn forget(&mut self, socket: &Socket) {
+        let before = self.sockets.len();
         self.sockets.retain(|(slot, _)| *slot != socket.slot());
         socket.namespace().remove(socket);
+        if self.sockets.len() < before {
+            self.cell.hub.exit(socket.namespace());
+        }
     }
 
     /// Starts a task: up to its first `await` here and now, the rest as the connection goes on.
@@ -359,14 +539,28 @@ impl Future for Pump {
     }
 }
 
+/// What a client says of itself that was here before. Anything else than text makes it somebody new.
+#[derive(Deserialize)]
+struct Claim {
+    pid: String,
+    #[serde(default, deserialize_with = "text")]
+    offset: Option<String>,
+}
+
+/// Unlike an `Option`, refuses `null`.
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
 fn log_refusal(refused: Option<Result<(), RefuseError>>) {
     if let Some(Err(error)) = refused {
         tracing::debug!(%error, "refusal not sent");
     }
 }
 
-fn tables(socket: &Socket) -> (Arc<Table>, Option<Arc<Table>>) {
-    (socket.namespace().table(), socket.table())
+/// The handlers of a socket, in the order in which they run: its namespace's, then its own.
+fn tables(socket: &Socket) -> [Option<Arc<Table>>; 2] {
+    [Some(socket.namespace().table()), socket.table()]
 }
 
 fn ended(lane: socketio_core::Lane, end: End) -> Input {
@@ -376,8 +570,8 @@ fn ended(lane: socketio_core::Lane, end: End) -> Input {
     }
 }
 
-/// Handlers of one client that wait for something at the same time, past which it is not read from. Enough for any
-/// client that is not broken; each is some hundred bytes.
+/// Handlers of one client that wait for something at the same time, past which its events wait in the backlog. Enough
+/// for any client that is not broken; each is some hundred bytes.
 const MAX_RUNNING_HANDLERS: usize = 1024;
 
 /// Outputs taken from the core before they are carried out.

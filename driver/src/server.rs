@@ -1,5 +1,6 @@
 //! A server: where clients come in.
 
+use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,16 +8,26 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::request::Parts;
+use socketio_core::Bytes;
+use socketio_core::Sid;
 use socketio_core::engine::buffer::BufferLimits;
 use socketio_core::engine::handshake::Transports;
-use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
+use socketio_core::engine::http::{Cookie, Cors, DEFAULT_COMPRESSION_THRESHOLD, RouteConfig, TrailingSlash};
+use socketio_core::engine::packet::Message;
 use socketio_core::engine::server as engine;
 use socketio_core::peer::Config;
-use socketio_core::socket::{Limits, Nsp, server as protocol};
+use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
+use crate::dispatch::BoxError;
+use crate::fallback::Fallback;
+use crate::handshake::Handshake;
+use crate::hooks::{ConnectionError, Hooks};
 use crate::hub::{Admission, Hub};
 use crate::namespace::Namespace;
+use crate::parent::ParentNamespace;
 use crate::runtime::{Io, Runtime};
 use crate::service::{From, Service};
 
@@ -51,7 +62,13 @@ impl<R: Runtime + Default> ServerBuilder<R> {
             admission: Admission {
                 routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
                 allow_upgrades: true,
+                cleanup_empty_child_namespaces: false,
+                recovery: None,
+                hooks: Hooks::default(),
+                cookie: None,
+                http_compression: Some(DEFAULT_COMPRESSION_THRESHOLD),
                 allow_eio3: false,
+                fallback: Fallback::default(),
             },
             runtime: PhantomData,
         }
@@ -101,10 +118,121 @@ impl<R> ServerBuilder<R> {
         self
     }
 
+    /// Whether a namespace that was made on demand goes with its last socket. Default: no.
+    #[must_use]
+    pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+        self.admission.cleanup_empty_child_namespaces = cleanup;
+        self
+    }
+
+    /// Lets clients that come back in time go on where they were: with their id, rooms and data, and with the events
+    /// they missed (REFERENCE 4.8). Every event then carries its offset as one more argument, and the events of a
+    /// namespace are handed out one after the other. Default: off.
+    #[must_use]
+    pub fn connection_state_recovery(mut self, config: recovery::Config) -> Self {
+        self.admission.recovery = Some(config);
+        self
+    }
+
+    /// Asks `decide` before a session is opened, by GET or by websocket; the message of a refusal goes to the client
+    /// with code 4, `Forbidden` if it is empty. The credentials are not known yet: they come with the CONNECT packet,
+    /// and are a matter for [`Namespace::use_middleware`]. Not asked when a session moves to a websocket.
+    #[must_use]
+    pub fn allow_request<F, Fut>(mut self, decide: F) -> Self
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.admission.hooks.allow_request(decide);
+        self
+    }
+
+    /// Makes the ids of sessions. Whoever guesses one owns the session: the default takes 12 bytes from the operating
+    /// system's generator. An error refuses the client with code 3.
+    #[must_use]
+    pub fn generate_id<F, Fut>(mut self, generate: F) -> Self
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Sid, BoxError>> + Send + 'static,
+    {
+        self.admission.hooks.generate_id(generate);
+        self
+    }
+
+    /// Lets `edit` change the headers of the first response of each session: that to a polling handshake, or the 101.
+    #[must_use]
+    pub fn initial_headers(mut self, edit: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static) -> Self {
+        self.admission.hooks.initial_headers(edit);
+        self
+    }
+
+    /// Lets `edit` change the headers of every successful polling response and every 101.
+    #[must_use]
+    pub fn headers(mut self, edit: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static) -> Self {
+        self.admission.hooks.headers(edit);
+        self
+    }
+
+    /// Shows `see` every request that is refused, with code, message and context (REFERENCE 1.6).
+    #[must_use]
+    pub fn on_connection_error(mut self, see: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static) -> Self {
+        self.admission.hooks.connection_error(see);
+        self
+    }
+
+    /// Sets a cookie with the session id in the answer to a polling handshake, for load balancers that keep a client
+    /// on one node by it. Default: none.
+    #[must_use]
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.admission.cookie = Some(cookie);
+        self
+    }
+
+    /// From how many bytes on poll responses are compressed for clients that take gzip or deflate; `None` for never.
+    /// Default: 1024.
+    #[must_use]
+    pub fn http_compression(mut self, threshold: Option<usize>) -> Self {
+        self.admission.http_compression = threshold;
+        self
+    }
+
+    /// A message that every client gets right behind the handshake, in the same response. Default: none.
+    #[must_use]
+    pub fn initial_packet(mut self, message: Message) -> Self {
+        self.engine.initial_message = Some(message);
+        self
+    }
+
     /// Which origins browsers let read our answers (REFERENCE 1.7). Default: only the server's own.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.admission.routes.cors = Some(cors);
+        self
+    }
+
+    /// Answers requests to paths other than the server's: a page, a health check. Default: 404 for all.
+    ///
+    /// It sees the head of the request alone and must not block. Whoever needs more mounts
+    /// [`Server::service`] into an HTTP framework instead.
+    ///
+    /// ```
+    /// # use socketio_driver::{Bytes, ServerBuilder, http};
+    /// # fn f<R: socketio_driver::runtime::Runtime + Default>(builder: ServerBuilder<R>) -> ServerBuilder<R> {
+    /// builder.fallback(|request| {
+    ///     let mut response = http::Response::new(Bytes::from_static(b"well\n"));
+    ///     if request.uri().path() != "/health" {
+    ///         *response.status_mut() = http::StatusCode::NOT_FOUND;
+    ///     }
+    ///     response
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fallback(
+        mut self,
+        answer: impl Fn(&http::Request<()>) -> http::Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission.fallback = Fallback::new(answer);
         self
     }
 
@@ -143,6 +271,13 @@ impl<R> ServerBuilder<R> {
         self
     }
 
+    /// How packets are written; every client must use the same. Default: text.
+    #[must_use]
+    pub fn parser(mut self, codec: Codec) -> Self {
+        self.socket.codec = codec;
+        self
+    }
+
     /// Bounds of each client's outgoing queue. Default: 16,384 messages and 16 MiB.
     #[must_use]
     pub fn send_buffer(mut self, limits: BufferLimits) -> Self {
@@ -160,7 +295,7 @@ impl<R> ServerBuilder<R> {
 
 impl Server {
     fn new(hub: Arc<Hub>) -> Self {
-        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, Arc::downgrade(&hub)));
+        let root = hub.namespace_or_insert("/", || Namespace::new(Nsp::ROOT, &hub));
         Self { hub, root }
     }
 
@@ -171,7 +306,32 @@ impl Server {
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         let nsp = Nsp::new(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, Arc::downgrade(&self.hub)))
+        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, &self.hub))
+    }
+
+    /// A family of namespaces that are made when the first client asks for them: `matcher` gets the name and the
+    /// credentials, and says whether there is such a namespace. Where several families match, the first one
+    /// registered counts; a namespace made with [`of`](Self::of) comes before all of them.
+    pub fn of_dynamic<F, Fut>(&self, matcher: F) -> ParentNamespace
+    where
+        F: Fn(String, Payload) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let name = format!("/_{}", self.hub.parents().len());
+        let nsp = Nsp::new(&name).unwrap_or_default();
+        let parent = ParentNamespace::new(Namespace::new(nsp, &self.hub), matcher);
+        self.hub.add_parent(parent.clone());
+        parent
+    }
+
+    /// Every namespace that exists, in name order.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        self.hub.namespaces()
+    }
+
+    /// Calls `handler` for every namespace that comes into being from now on.
+    pub fn on_new_namespace(&self, handler: impl Fn(&Namespace) + Send + Sync + 'static) {
+        self.hub.on_new_namespace(Arc::new(handler));
     }
 
     /// Listens on an address, and serves it in the background until [`close`](Self::close). Returns the address, with

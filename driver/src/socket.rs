@@ -10,18 +10,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use socketio_core::engine::Transport;
+use socketio_core::engine::buffer::Compression;
 use socketio_core::peer::{Delivery, SendError};
 use socketio_core::rooms::{Room, Selector};
+use socketio_core::socket::recovery::{self, Position};
 use socketio_core::socket::server::Slot;
 use socketio_core::socket::{DisconnectReason, Encoded, Event, FromArgs};
 use socketio_core::{AckId, Instant, Sid};
 
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
 use crate::cell::Cell;
-use crate::dispatch::{ListenerId, Table};
+use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
-use crate::operator::{BroadcastOperator, Emitter, Rooms};
+use crate::operator::{self, BroadcastOperator, Emitter, Rooms};
 use crate::reply::Reply;
 
 /// One client in one namespace. Cheap to clone; a clone does not keep the connection alive.
@@ -32,10 +34,15 @@ struct Shared {
     cell: Arc<Cell>,
     slot: Slot,
     key: u64,
-    id: Sid,
+    identity: Identity,
     namespace: Namespace,
     handshake: Handshake,
     connected: AtomicBool,
+    /// It has left its namespace, or was never let in. Handlers set after that are dropped at once: they would keep
+    /// themselves alive by the socket they capture.
+    over: AtomicBool,
+    /// Whether its own table has handlers for outgoing events.
+    watched: AtomicBool,
     /// Most sockets have neither handlers nor data of their own.
     own: Mutex<Option<Box<Own>>>,
 }
@@ -44,6 +51,18 @@ struct Shared {
 struct Own {
     table: Arc<Table>,
     data: Option<Value>,
+    past_rooms: Vec<Room>,
+}
+
+/// Who a socket is, and who it was before.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: Sid,
+    /// The secret by which the client is known when it comes back, if that is of use.
+    pub(crate) pid: Option<Sid>,
+    /// Where the log of the namespace stood: behind the last thing it received, or when it came.
+    pub(crate) since: Option<Position>,
+    pub(crate) recovered: bool,
 }
 
 impl Socket {
@@ -51,22 +70,41 @@ impl Socket {
         cell: Arc<Cell>,
         slot: Slot,
         key: u64,
-        id: Sid,
+        identity: Identity,
         namespace: Namespace,
         handshake: Handshake,
     ) -> Self {
-        let connected = AtomicBool::new(false);
-        Self(Arc::new(Shared { cell, slot, key, id, namespace, handshake, connected, own: Mutex::new(None) }))
+        Self(Arc::new(Shared {
+            cell,
+            slot,
+            key,
+            identity,
+            namespace,
+            handshake,
+            connected: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
+            own: Mutex::new(None),
+        }))
     }
 
     /// Its public id: what other clients may know, and a room of its own.
     pub fn id(&self) -> &Sid {
-        &self.0.id
+        &self.0.identity.id
     }
 
     /// The namespace it is in.
     pub fn namespace(&self) -> &Namespace {
         &self.0.namespace
+    }
+
+    /// Whether it is a client that came back and goes on where it was: with its id, rooms and data, and what it missed.
+    pub fn is_recovered(&self) -> bool {
+        self.0.identity.recovered
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
     }
 
     /// The request it came with.
@@ -121,13 +159,69 @@ impl Socket {
         self.edit(|table| table.on_with_ack(event, handler))
     }
 
-    /// Calls `handler` for every event, whatever its name, before the handlers of that name.
+    /// Like [`on`](Self::on), for the next event of this name alone.
+    pub fn once<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Self, T) -> Fut + Send + Sync + 'static,
+        T: FromArgs + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.edit(|table| table.once(event, handler))
+    }
+
+    /// Calls `handler` for every event, whatever its name, before middlewares and before the handlers of that name.
     pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
     where
         F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.edit(|table| table.on_any(handler))
+        self.edit(|table| table.on_any(dispatch::Position::Last, handler))
+    }
+
+    /// Like [`on_any`](Self::on_any), before the catch-all handlers that are there.
+    pub fn prepend_any<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_any(dispatch::Position::First, handler))
+    }
+
+    /// Shows `handler` every event sent to this socket, broadcasts too, before it is sent. Acknowledgements are not
+    /// shown.
+    pub fn on_any_outgoing<F>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(&Self, &Event) + Send + Sync + 'static,
+    {
+        self.edit(|table| table.on_any_outgoing(dispatch::Position::Last, handler))
+    }
+
+    /// Like [`on_any_outgoing`](Self::on_any_outgoing), before the handlers that are there.
+    pub fn prepend_any_outgoing<F>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(&Self, &Event) + Send + Sync + 'static,
+    {
+        self.edit(|table| table.on_any_outgoing(dispatch::Position::First, handler))
+    }
+
+    /// Calls `handler` when a middleware refuses an event, or the client breaks the protocol.
+    pub fn on_error<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Self, Arc<SocketError>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.edit(|table| table.on_error(handler))
+    }
+
+    /// Asks `middleware` about every event, after the catch-all handlers and before the others. A refusal goes to the
+    /// [error handlers](Self::on_error); the client hears nothing.
+    pub fn use_middleware<F, Fut>(&self, middleware: F)
+    where
+        F: Fn(Self, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.edit(|table| table.use_event_middleware(middleware));
     }
 
     /// Calls `handler` when the socket is about to leave, its rooms still known.
@@ -153,8 +247,48 @@ impl Socket {
         self.edit(|table| table.off(listener))
     }
 
-    fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        change(Arc::make_mut(&mut self.own().get_or_insert_default().table))
+    /// Takes every handler of an event away.
+    pub fn off_event(&self, event: &str) {
+        self.edit(|table| table.off_event(event));
+    }
+
+    /// This socket's handlers of an event, in the order in which they run.
+    pub fn listeners(&self, event: &str) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners(event))
+    }
+
+    /// This socket's catch-all handlers, in the order in which they run.
+    pub fn listeners_any(&self) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners_any())
+    }
+
+    /// This socket's handlers of outgoing events, in the order in which they run.
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        self.table().map_or_else(Vec::new, |table| table.listeners_any_outgoing())
+    }
+
+    pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+        let mut own = self.own();
+        // Asked under the lock: what is not dropped here is found by `clear_handlers`.
+        if self.0.over.load(Ordering::Acquire) {
+            drop(own);
+            return change(&mut Table::default());
+        }
+        let table = Arc::make_mut(&mut own.get_or_insert_default().table);
+        let result = change(table);
+        self.0.watched.store(table.has_outgoing(), Ordering::Release);
+        result
+    }
+
+    /// Shows an event to whoever wants to see what is sent to this socket.
+    pub(crate) fn show(&self, encoded: &Encoded) {
+        if !self.0.namespace.is_watched() && !self.0.watched.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(event) = encoded.to_event(self.0.cell.hub.config.socket.codec) else { return };
+        for table in [Some(self.0.namespace.table()), self.table()].into_iter().flatten() {
+            table.see_outgoing(self, &event);
+        }
     }
 
     /// The socket's own handlers, if it has any.
@@ -162,10 +296,29 @@ impl Socket {
         self.own().as_ref().map(|own| own.table.clone())
     }
 
-    /// Drops its handlers, and with them what they captured.
+    /// Drops its handlers, those to come included, and with them what they captured.
     pub(crate) fn clear_handlers(&self) {
+        self.0.over.store(true, Ordering::Release);
         let table = self.own().as_mut().map(|own| std::mem::take(&mut own.table));
         drop(table);
+    }
+
+    /// Makes it what it was before the client went away.
+    pub(crate) fn restore(&self, past: recovery::Session<Value>) {
+        let mut own = self.own();
+        let own = own.get_or_insert_default();
+        own.data = Some(past.data);
+        own.past_rooms = past.rooms;
+    }
+
+    /// The rooms it was in before the client went away.
+    pub(crate) fn past_rooms(&self) -> Vec<Room> {
+        self.own().as_ref().map_or_else(Vec::new, |own| own.past_rooms.clone())
+    }
+
+    pub(crate) fn raw_data(&self) -> Value {
+        let data = self.own().as_ref().and_then(|own| own.data.clone());
+        data.unwrap_or_else(|| Value::Object(Map::new()))
     }
 
     fn own(&self) -> MutexGuard<'_, Option<Box<Own>>> {
@@ -189,8 +342,7 @@ impl Socket {
     /// # Errors
     /// When it is not a `T`.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        let data = self.own().as_ref().and_then(|own| own.data.clone());
-        serde_json::from_value(data.unwrap_or_else(|| Value::Object(Map::new())))
+        serde_json::from_value(self.raw_data())
     }
 
     // Rooms
@@ -238,7 +390,7 @@ impl Socket {
     /// [`EmitError::Disconnected`] when the socket has left, [`EmitError::Full`] when the client reads too slowly,
     /// [`EmitError::Encode`] when the name is reserved or the arguments do not serialize.
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
-        self.send_event(event, &args, Delivery::Reliable)
+        self.send_event(event, &args, Delivery::Reliable, Compression::Allowed)
     }
 
     /// Sends an event and waits for its acknowledgement, for ever unless a [`timeout`](Self::timeout) says otherwise
@@ -252,12 +404,22 @@ impl Socket {
 
     /// Waits this long for the acknowledgement.
     pub fn timeout(&self, timeout: Duration) -> Emitter {
-        Emitter { socket: self.clone(), delivery: Delivery::Reliable, timeout: Some(timeout) }
+        Emitter { timeout: Some(timeout), ..self.emitter() }
     }
 
     /// Drops the message if the connection is not ready at that instant.
     pub fn volatile(&self) -> Emitter {
-        Emitter { socket: self.clone(), delivery: Delivery::Volatile, timeout: None }
+        Emitter { delivery: Delivery::Volatile, ..self.emitter() }
+    }
+
+    /// Whether transports may compress the message. Default: yes, from the server's threshold on.
+    pub fn compress(&self, compress: bool) -> Emitter {
+        Emitter { compression: operator::compression(compress), ..self.emitter() }
+    }
+
+    fn emitter(&self) -> Emitter {
+        let (delivery, compression) = (Delivery::Reliable, Compression::Allowed);
+        Emitter { socket: self.clone(), delivery, compression, timeout: None }
     }
 
     pub(crate) fn send_event<T: Serialize>(
@@ -265,10 +427,27 @@ impl Socket {
         event: &str,
         args: &T,
         delivery: Delivery,
+        compression: Compression,
     ) -> Result<(), EmitError> {
         let codec = self.0.cell.hub.config.socket.codec;
         let encoded = codec.event(self.0.namespace.nsp(), None, event, args)?;
+        let encoded = encoded.with_compression(compression);
+        if delivery == Delivery::Reliable && self.0.identity.pid.is_some() {
+            // To its own room, as in the reference: so it is kept for the time that it is away.
+            if !self.is_live() {
+                return Err(EmitError::Disconnected);
+            }
+            let own = Selector::default().to(self.id().as_str());
+            self.0.namespace.publish(&own, &encoded, delivery, self.0.cell.hub.now());
+            return Ok(());
+        }
+        self.show(&encoded);
         Ok(self.send(&encoded, delivery)?)
+    }
+
+    /// Whether messages still reach it, in its namespace or on the way there.
+    fn is_live(&self) -> bool {
+        self.0.cell.peek(|peer| peer.is_live(self.0.slot)) == Some(true)
     }
 
     pub(crate) fn send_with_ack<R, T: Serialize>(
@@ -306,6 +485,7 @@ impl Socket {
         waiter: Waiter,
         deadline: Option<Instant>,
     ) -> Result<(), (SendError, Waiter)> {
+        self.show(encoded);
         let mut waiter = Some(waiter);
         let sent = self.0.cell.with_peer(|peer| match waiter.take() {
             Some(waiter) => peer.send_with_ack(self.0.slot, encoded, id, waiter, deadline),

@@ -13,8 +13,9 @@ use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::packet::Frame;
 use crate::engine::server::{self as engine, Opening, Session};
 use crate::engine::{Revision, Transport, http};
+pub use crate::socket::Delivery;
 use crate::socket::server::{self as socket, CommandError, Connection, ProtocolError, RefuseError, Slot};
-use crate::socket::{DisconnectReason, Encoded};
+use crate::socket::{DisconnectReason, Encoded, Nsp};
 use crate::time::earliest;
 use crate::{AckId, Instant, Lane, Sid};
 
@@ -53,16 +54,6 @@ pub enum Event<W> {
     Drained,
     /// The client is gone. Always the last output.
     Closed(CloseReason),
-}
-
-/// What happens to a message that cannot leave at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// It waits.
-    #[default]
-    Reliable,
-    /// It is dropped, silently: only the newest of its kind matters to the application.
-    Volatile,
 }
 
 /// Why a message was not taken.
@@ -123,6 +114,16 @@ impl<W> Peer<W> {
         self.session.transport()
     }
 
+    /// The id of a socket of this client: `generated`, or in revision 3 one that tells the session's, since its clients
+    /// work it out themselves (REFERENCE 2.5).
+    pub fn socket_id(&self, nsp: &Nsp, generated: impl FnOnce() -> Sid) -> Sid {
+        match self.revision() {
+            Revision::V3 if nsp.is_root() => self.sid().clone(),
+            Revision::V3 => alloc::format!("{nsp}#{}", self.sid()).as_str().into(),
+            Revision::V4 => generated(),
+        }
+    }
+
     /// Takes what happened below.
     pub fn handle(&mut self, input: engine::Input, now: Instant) {
         self.session.handle(input, now);
@@ -154,6 +155,11 @@ impl<W> Peer<W> {
         self.outputs.pop_front()
     }
 
+    /// Whether a socket is in its namespace, or joining it.
+    pub fn is_live(&self, slot: Slot) -> bool {
+        self.connection.is_live(slot)
+    }
+
     /// Whether [`poll_output`](Self::poll_output) would return something.
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty() || self.session.has_output()
@@ -162,8 +168,8 @@ impl<W> Peer<W> {
     /// Lets the client join: see [`Connection::accept`].
     ///
     /// # Errors
-    /// [`CommandError::Disconnected`] when the client gave up meanwhile, or is given up now because its outgoing
-    /// queue is full.
+    /// [`CommandError::Disconnected`] when the client gave up meanwhile, or is closed because it has no room for the
+    /// answer.
     pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
         let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
         self.answer(&encoded).map_err(|_| CommandError::Disconnected)
@@ -185,10 +191,10 @@ impl<W> Peer<W> {
         self.answer(&encoded).map_err(|_| RefuseError::Disconnected)
     }
 
-    /// Answers a CONNECT. A client that asks for more than it reads is given up: without the answer it and the server
-    /// would disagree about where it is.
+    /// Queues what a CONNECT is answered with. A client that has no room for it would wait for ever in a namespace that
+    /// it has or has not joined: it reads too slowly and is closed.
     fn answer(&mut self, encoded: &Encoded) -> Result<(), engine::SendError> {
-        let sent = self.session.send(encoded.frames(), encoded.bytes_len());
+        let sent = self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression());
         if sent == Err(engine::SendError::Full) {
             self.session.abort(SLOW_CONSUMER);
         }
@@ -218,7 +224,7 @@ impl<W> Peer<W> {
         if delivery == Delivery::Volatile && !self.session.is_writable() {
             return Ok(());
         }
-        Ok(self.session.send(encoded.frames(), encoded.bytes_len())?)
+        Ok(self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())?)
     }
 
     /// Queues an event and waits for its acknowledgement `id`, which must be the one in `encoded`.
@@ -236,7 +242,8 @@ impl<W> Peer<W> {
         self.connection
             .expect_ack(slot, id, waiter, deadline, &self.config.socket)
             .map_err(|(error, waiter)| (error.into(), waiter))?;
-        if let Err(error) = self.session.send(encoded.frames(), encoded.bytes_len())
+        if let Err(error) =
+            self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
             && let Some(waiter) = self.connection.forget_ack(slot, id)
         {
             return Err((error.into(), waiter));
@@ -256,7 +263,7 @@ impl<W> Peer<W> {
             if was_joined {
                 // News that must not get lost: the client would go on sending there. The namespaces that are joined
                 // bound it, and each of them took an answer that found room.
-                self.session.send_past_limit(encoded.frames());
+                self.session.send_past_limit(encoded.frames(), encoded.compression());
             } else {
                 // A failure has closed the session.
                 let _ = self.answer(&encoded);

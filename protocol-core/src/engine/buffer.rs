@@ -20,11 +20,34 @@ impl Default for BufferLimits {
     }
 }
 
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The session is closing or closed.
+    #[error("the session is closed")]
+    Closed,
+    /// The outgoing queue is at its limit ([`BufferLimits`]). The event `Drained` of the session follows when there
+    /// is room again.
+    #[error("the outgoing queue is full")]
+    Full,
+}
+
+/// Whether a transport that can compress may do so with a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// It may. A poll response is compressed if one of its messages may.
+    #[default]
+    Allowed,
+    /// It may not: the application knows that it does not pay.
+    Forbidden,
+}
+
 /// Frames waiting for the transport.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {
     frames: VecDeque<Frame>,
     bytes: usize,
+    compressible: bool,
 }
 
 impl Buffer {
@@ -33,6 +56,16 @@ impl Buffer {
         self.frames.is_empty()
             || (self.frames.len() + frames <= limits.max_frames
                 && self.bytes.saturating_add(bytes) <= limits.max_bytes)
+    }
+
+    /// Notes whether a frame that is about to be pushed may be compressed.
+    pub(crate) fn note(&mut self, compression: Compression) {
+        self.compressible |= compression == Compression::Allowed;
+    }
+
+    /// Whether any of the frames may be compressed.
+    pub(crate) fn is_compressible(&self) -> bool {
+        self.compressible
     }
 
     pub(crate) fn push(&mut self, frame: Frame) {
@@ -44,8 +77,11 @@ impl Buffer {
         let frame = self.frames.pop_front()?;
         self.bytes -= frame.len();
         // A burst must not leave its high-water mark behind on an idle connection.
-        if self.frames.is_empty() && self.frames.capacity() > IDLE_CAPACITY {
-            self.frames = VecDeque::new();
+        if self.frames.is_empty() {
+            self.compressible = false;
+            if self.frames.capacity() > IDLE_CAPACITY {
+                self.frames = VecDeque::new();
+            }
         }
         Some(frame)
     }
@@ -72,6 +108,13 @@ impl Buffer {
         self.bytes
     }
 }
+
+/// Bytes handed out for a websocket and not yet written, past which frames stay in the buffer, where they are
+/// counted: about what a kernel's socket buffer takes.
+pub(crate) const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
+
+/// What a frame costs beside its payload, so that a flood of empty frames is bounded as well.
+pub(crate) const FRAME_OVERHEAD: usize = 10;
 
 /// Slots an idle connection may keep: as many as a busy one fills between two writes.
 const IDLE_CAPACITY: usize = 32;

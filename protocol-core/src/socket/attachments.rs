@@ -8,42 +8,27 @@ use core::ops::Deref;
 use bytes::Bytes;
 
 /// The attachments of a packet, in the order they travel. Cloning costs a reference count, whatever their number.
+//
+// One pointer wide, because most packets have none and every packet is moved about.
 #[derive(Clone, Default)]
-pub struct Attachments(Repr);
-
-#[derive(Clone, Default)]
-enum Repr {
-    #[default]
-    None,
-    // By far the most common number, and it needs no allocation of its own.
-    One(Bytes),
-    Many(Arc<[Bytes]>),
-}
+pub struct Attachments(Option<Arc<Vec<Bytes>>>);
 
 impl Attachments {
     /// No attachments.
-    pub const NONE: Self = Self(Repr::None);
+    pub const NONE: Self = Self(None);
 }
 
 impl Deref for Attachments {
     type Target = [Bytes];
 
     fn deref(&self) -> &[Bytes] {
-        match &self.0 {
-            Repr::None => &[],
-            Repr::One(bytes) => core::slice::from_ref(bytes),
-            Repr::Many(many) => many,
-        }
+        self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 }
 
 impl From<Vec<Bytes>> for Attachments {
-    fn from(mut attachments: Vec<Bytes>) -> Self {
-        match attachments.len() {
-            0 => Self(Repr::None),
-            1 => Self(attachments.pop().map_or(Repr::None, Repr::One)),
-            _ => Self(Repr::Many(attachments.into())),
-        }
+    fn from(attachments: Vec<Bytes>) -> Self {
+        Self((!attachments.is_empty()).then(|| Arc::new(attachments)))
     }
 }
 

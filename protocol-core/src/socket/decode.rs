@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::{Body, Codec, Event, Limits, Packet, text};
+use super::{Body, Codec, Event, Limits, Packet, msgpack, text};
+use crate::Str;
 use crate::engine::packet::Message;
 
 /// Puts the packets of one connection together: text, then the attachments it announced (REFERENCE 3.1, 3.2).
@@ -48,7 +49,8 @@ enum State {
 #[derive(Debug)]
 struct Reconstruction {
     packet: Packet,
-    missing: usize,
+    /// How many attachments it has announced.
+    expected: usize,
     received: Vec<Bytes>,
     bytes: usize,
 }
@@ -68,9 +70,12 @@ pub enum DecodeError {
     /// The attachments of one packet add up to more than [`Limits::max_attachment_bytes`].
     #[error("attachments are too large")]
     AttachmentsTooLarge,
-    /// The acknowledgement id does not fit 64 bits.
-    #[error("acknowledgement id is too large")]
-    AckIdTooLarge,
+    /// The acknowledgement id is not a number of 64 bits.
+    #[error("invalid packet id")]
+    InvalidAckId,
+    /// The namespace is not a string.
+    #[error("invalid namespace")]
+    InvalidNamespace,
     /// The data is malformed, or not of the kind that the packet type asks for.
     #[error("invalid payload")]
     InvalidPayload,
@@ -83,7 +88,7 @@ pub enum DecodeError {
     /// A placeholder whose `num` is not the index of an attachment.
     #[error("illegal placeholder")]
     IllegalPlaceholder,
-    /// Text where an attachment is due.
+    /// Text where an attachment is due; and to the msgpack parser, any text.
     #[error("got plaintext data when reconstructing a packet")]
     UnexpectedText,
     /// Binary data where no attachment is due.
@@ -102,14 +107,20 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`], for every violation of REFERENCE 3.2; and the same one again ever after.
     pub fn push(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
-        let state = core::mem::replace(&mut self.state, State::Ready);
-        match self.step(state, message) {
-            Ok(packet) => Ok(packet),
-            Err(error) => {
-                self.state = State::Failed(error.clone());
-                Err(error)
-            }
+        let result = match (&mut self.state, message) {
+            (State::Failed(error), _) => return Err(error.clone()),
+            (State::Ready, Message::Text(text)) => self.begin(text),
+            (State::Ready, Message::Binary(bytes)) => match self.codec {
+                Codec::Text => Err(DecodeError::UnexpectedBinary),
+                Codec::Msgpack => msgpack::decode(&bytes, &self.limits).map(Some),
+            },
+            (State::Reconstructing(_), Message::Text(_)) => Err(DecodeError::UnexpectedText),
+            (State::Reconstructing(_), Message::Binary(next)) => self.attach(next),
+        };
+        if let Err(error) = &result {
+            self.state = State::Failed(error.clone());
         }
+        result
     }
 
     /// Whether a packet waits for attachments.
@@ -117,42 +128,43 @@ impl Decoder {
         matches!(self.state, State::Reconstructing(_))
     }
 
-    fn step(&mut self, state: State, message: Message) -> Result<Option<Packet>, DecodeError> {
-        match (state, message) {
-            (State::Failed(error), _) => Err(error),
-            (State::Ready, Message::Text(text)) => {
-                let (packet, missing) = match self.codec {
-                    Codec::Text => text::decode(text, &self.limits)?,
-                };
-                if missing == 0 {
-                    return Ok(Some(packet));
-                }
-                // The count is only a promise, and the limit may have been raised.
-                let received = Vec::with_capacity(missing.min(10));
-                self.state =
-                    State::Reconstructing(Box::new(Reconstruction { packet, missing, received, bytes: 0 }));
-                Ok(None)
-            }
-            (State::Ready, Message::Binary(_)) => Err(DecodeError::UnexpectedBinary),
-            (State::Reconstructing(_), Message::Text(_)) => Err(DecodeError::UnexpectedText),
-            (State::Reconstructing(mut partial), Message::Binary(next)) => {
-                partial.bytes = partial.bytes.saturating_add(next.len());
-                if partial.bytes > self.limits.max_attachment_bytes {
-                    return Err(DecodeError::AttachmentsTooLarge);
-                }
-                partial.received.push(next);
-                partial.missing -= 1;
-                if partial.missing > 0 {
-                    self.state = State::Reconstructing(partial);
-                    return Ok(None);
-                }
-                let Reconstruction { mut packet, received, .. } = *partial;
-                if let Body::Event(Event { args, .. }) | Body::Ack { args, .. } = &mut packet.body {
-                    args.attach(received.into());
-                }
-                Ok(Some(packet))
-            }
+    #[inline]
+    fn begin(&mut self, text: Str) -> Result<Option<Packet>, DecodeError> {
+        let mut missing = 0;
+        let packet = match self.codec {
+            Codec::Text => text::decode(text, &self.limits, &mut missing)?,
+            Codec::Msgpack => return Err(DecodeError::UnexpectedText),
+        };
+        if missing == 0 {
+            return Ok(Some(packet));
         }
+        // The count is only a promise, and the limit may have been raised.
+        let received = Vec::with_capacity(missing.min(10));
+        self.state =
+            State::Reconstructing(Box::new(Reconstruction { packet, expected: missing, received, bytes: 0 }));
+        Ok(None)
+    }
+
+    fn attach(&mut self, next: Bytes) -> Result<Option<Packet>, DecodeError> {
+        let State::Reconstructing(partial) = &mut self.state else {
+            return Err(DecodeError::UnexpectedBinary);
+        };
+        partial.bytes = partial.bytes.saturating_add(next.len());
+        if partial.bytes > self.limits.max_attachment_bytes {
+            return Err(DecodeError::AttachmentsTooLarge);
+        }
+        partial.received.push(next);
+        if partial.received.len() < partial.expected {
+            return Ok(None);
+        }
+        let State::Reconstructing(complete) = core::mem::replace(&mut self.state, State::Ready) else {
+            return Err(DecodeError::UnexpectedBinary);
+        };
+        let Reconstruction { mut packet, received, .. } = *complete;
+        if let Body::Event(Event { args, .. }) | Body::Ack { args, .. } = &mut packet.body {
+            args.attach(received.into());
+        }
+        Ok(Some(packet))
     }
 }
 
@@ -195,11 +207,13 @@ mod tests {
         let payload = |payload: &Option<super::super::Payload>| match payload {
             Some(payload) => match payload.raw() {
                 Raw::Json(text) => text.to_string(),
+                Raw::Msgpack(_) => "msgpack".into(),
             },
             None => "-".into(),
         };
         let args = |args: &super::super::Args| match args.raw() {
             Raw::Json(text) => format!("{}:{text}", args.len()),
+            Raw::Msgpack(_) => "msgpack".into(),
         };
         let id = |id: Option<AckId>| id.map_or("-".into(), |id| id.to_string());
         let body = match &packet.body {
@@ -254,7 +268,7 @@ mod tests {
             ("20[\"a\"]", "/ EVENT 0 a 0:"),
             ("2007[\"a\"]", "/ EVENT 7 a 0:"),
             ("218446744073709551615[\"a\"]", "/ EVENT 18446744073709551615 a 0:"),
-            ("218446744073709551616[\"a\"]", "AckIdTooLarge"),
+            ("218446744073709551616[\"a\"]", "InvalidAckId"),
             ("2-1[\"a\"]", "InvalidPayload"),
             ("2+1[\"a\"]", "InvalidPayload"),
             ("21.5[\"a\"]", "InvalidPayload"),

@@ -21,19 +21,29 @@ pub(super) enum Kind {
     String,
 }
 
-/// An argument list in its packet.
-#[derive(Debug)]
+/// An argument list in its packet, as [`Scanner::list`] has found it.
+#[derive(Debug, Default)]
 pub(super) struct List {
-    /// Where the list begins: its opening bracket.
-    pub(super) start: usize,
-    /// The event's name as JSON, with its quotes.
-    pub(super) name: Option<(Kind, Range<usize>)>,
+    /// What the first element is, if it was to be the name of an event.
+    pub(super) name: Option<Kind>,
+    /// Where the name is, quotes included.
+    pub(super) name_range: Range<usize>,
+    /// Whether the name is a string with escapes.
+    pub(super) name_escaped: bool,
+    pub(super) span: Span,
+}
+
+/// Where an argument list is. Packets are moved about, so it is small; text of more than 4 GiB is refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    /// The opening bracket.
+    pub(super) start: u32,
     /// Where the first argument begins; the closing bracket when there is none.
-    pub(super) first: usize,
+    pub(super) first: u32,
+    /// The closing bracket.
+    pub(super) end: u32,
     /// How many arguments there are.
-    pub(super) len: usize,
-    /// Where the list ends: its closing bracket.
-    pub(super) end: usize,
+    pub(super) len: u32,
 }
 
 /// A position in JSON text.
@@ -63,8 +73,9 @@ impl<'a> Scanner<'a> {
         self.irregular
     }
 
-    /// Checks a whole argument list and that nothing follows it; `named` lists begin with an event's name.
-    pub(super) fn list(&mut self, named: bool) -> Result<List, DecodeError> {
+    /// Checks a whole argument list and that nothing follows it; `named` lists begin with an event's name. What is
+    /// found goes to `found`, so that it is not copied from one result to the next.
+    pub(super) fn list(&mut self, named: bool, found: &mut List) -> Result<(), DecodeError> {
         self.space();
         let start = self.at;
         self.expect(b'[')?;
@@ -72,19 +83,26 @@ impl<'a> Scanner<'a> {
             return Err(DecodeError::NestingTooDeep);
         }
         self.space();
-        let mut name = None;
+        let mut elements = 0;
         let mut first = None;
-        let mut len = 0;
         if self.peek() != Some(b']') {
             loop {
                 let at = self.at;
-                let kind = self.value(1)?;
-                if named && name.is_none() {
-                    name = Some((kind, at..self.at));
+                if named && elements == 0 {
+                    let kind = self.kind()?;
+                    match kind {
+                        Kind::String => found.name_escaped = self.string()?,
+                        _ => {
+                            self.value(1)?;
+                        }
+                    }
+                    found.name = Some(kind);
+                    found.name_range = at..self.at;
                 } else {
+                    self.value(1)?;
                     first = first.or(Some(at));
-                    len += 1;
                 }
+                elements += 1;
                 self.space();
                 if self.peek() != Some(b',') {
                     break;
@@ -96,7 +114,17 @@ impl<'a> Scanner<'a> {
         let end = self.at;
         self.expect(b']')?;
         self.finish()?;
-        Ok(List { start, name, first: first.unwrap_or(end), len, end })
+        if u32::try_from(end).is_err() {
+            return Err(DecodeError::InvalidPayload);
+        }
+        // Nothing here is beyond the end.
+        found.span = Span {
+            start: start as u32,
+            first: first.unwrap_or(end) as u32,
+            end: end as u32,
+            len: elements - u32::from(found.name.is_some()),
+        };
+        Ok(())
     }
 
     /// Checks one value and that nothing follows it.
@@ -122,8 +150,28 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves past one value, which begins here and lies within `nesting` brackets.
+    #[inline]
     pub(super) fn value(&mut self, nesting: usize) -> Result<Kind, DecodeError> {
         let kind = self.kind()?;
+        match kind {
+            Kind::Array | Kind::Object => self.nested(nesting)?,
+            _ => self.scalar(kind)?,
+        }
+        Ok(kind)
+    }
+
+    fn scalar(&mut self, kind: Kind) -> Result<(), DecodeError> {
+        match kind {
+            Kind::String => self.string().map(drop),
+            Kind::Number => self.number(),
+            Kind::Null => self.literal("null"),
+            _ if self.peek() == Some(b't') => self.literal("true"),
+            _ => self.literal("false"),
+        }
+    }
+
+    /// Moves past an array or an object.
+    fn nested(&mut self, nesting: usize) -> Result<(), DecodeError> {
         let mut depth = nesting;
         // One bit per open bracket, 1 for an object; `NESTING_CAP` of them fit.
         let mut open = 0_u128;
@@ -151,18 +199,12 @@ impl<'a> Scanner<'a> {
                         continue;
                     }
                 }
-                Kind::String => {
-                    self.string()?;
-                }
-                Kind::Number => self.number()?,
-                Kind::Null => self.literal("null")?,
-                Kind::Bool if self.peek() == Some(b't') => self.literal("true")?,
-                Kind::Bool => self.literal("false")?,
+                kind => self.scalar(kind)?,
             }
             // After a value: leave what ends here, or go on with the next one.
             loop {
                 if depth == nesting {
-                    return Ok(kind);
+                    return Ok(());
                 }
                 self.space();
                 let object = open & 1 == 1;
@@ -315,7 +357,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How many bytes go by before a quote, a backslash or a control character; eight are looked at together.
+/// How many bytes go by before a quote, a backslash or a control character.
 pub(super) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
@@ -323,19 +365,33 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
     const fn below(word: u64, limit: u8) -> u64 {
         word.wrapping_sub(ONES * limit as u64) & !word & HIGH
     }
+    const fn special(byte: u8) -> bool {
+        // Not a `match`, which would become a table and keep the blocks below from becoming vectors.
+        (byte < b' ') | (byte == b'"') | (byte == b'\\')
+    }
 
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
+    let mut at = 0;
+    // Most strings are short: eight bytes together, without branching on each.
+    while let Some(word) = bytes[at..].first_chunk() {
         let word = u64::from_le_bytes(*word);
         let quote = word ^ (ONES * b'"' as u64);
         let backslash = word ^ (ONES * b'\\' as u64);
-        let special = below(word, b' ') | below(quote, 1) | below(backslash, 1);
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
+        let found = below(word, b' ') | below(quote, 1) | below(backslash, 1);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+        // Long ones, in blocks that the compiler makes vectors of.
+        if at % 32 == 0 {
+            while let Some(block) = bytes[at..].first_chunk::<32>()
+                && !block.iter().fold(false, |found, &byte| found | special(byte))
+            {
+                at += 32;
+            }
         }
     }
-    let tail = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')).unwrap_or(rest.len());
-    words.len() * 8 + tail
+    let tail = bytes[at..].iter().position(|&byte| special(byte));
+    tail.map_or(bytes.len(), |tail| at + tail)
 }
 
 #[cfg(test)]
@@ -422,10 +478,11 @@ mod tests {
         #[test]
         fn a_list_that_is_nearly_one_is_judged_as_serde_json_does(text in nearly_json(), named in any::<bool>()) {
             for text in [alloc::format!("[{text}"), alloc::format!("[\"a\"{text}]")] {
-                let list = Scanner::new(&text, 0, 128, None).list(named);
+                let mut list = List::default();
+                let checked = Scanner::new(&text, 0, 128, None).list(named, &mut list);
                 let values = serde_json::from_str::<Vec<IgnoredAny>>(&text);
-                let names = usize::from(matches!(&list, Ok(list) if list.name.is_some()));
-                prop_assert_eq!(list.map(|list| list.len + names).ok(), values.map(|values| values.len()).ok());
+                let len = list.span.len as usize + usize::from(list.name.is_some());
+                prop_assert_eq!(checked.map(|()| len).ok(), values.map(|values| values.len()).ok());
             }
         }
 
@@ -466,7 +523,7 @@ mod tests {
         for text in [nested(129), objects(129)] {
             assert_eq!(check(&text), Err(DecodeError::NestingTooDeep));
         }
-        let list = |text: &str, limit| Scanner::new(text, 0, limit, None).list(false).map(drop);
+        let list = |text: &str, limit| Scanner::new(text, 0, limit, None).list(false, &mut List::default());
         assert_eq!(list(&nested(3), 3), Ok(()));
         assert_eq!(list(&nested(3), 2), Err(DecodeError::NestingTooDeep));
         assert_eq!(list("[]", 0), Err(DecodeError::NestingTooDeep));

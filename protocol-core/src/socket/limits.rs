@@ -25,6 +25,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// No limits but the one on nesting: for packets of our own.
+    pub(super) const fn unbounded() -> Self {
+        Self { max_attachments: usize::MAX, max_attachment_bytes: usize::MAX, max_nesting: Self::NESTING_CAP }
+    }
+
     /// The highest effective `max_nesting`: the width of the scanners' stack of bits.
     pub(super) const NESTING_CAP: usize = 128;
 

@@ -1,11 +1,12 @@
 //! What a packet says.
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::ops::Range;
 
 use super::args::Args;
 use super::{Nsp, Payload};
-use crate::{AckId, Str};
+use crate::AckId;
 
 /// A Socket.IO packet, its attachments in place (REFERENCE 3.1).
 #[derive(Clone, Debug, PartialEq)]
@@ -53,10 +54,10 @@ pub struct Event {
 /// Where the name of an event is.
 #[derive(Clone)]
 pub(super) enum Name {
-    /// In the text of the arguments: no reference count is touched.
-    Slice(Range<usize>),
-    /// Apart, because its escapes had to be resolved or it came as msgpack.
-    Apart(Str),
+    /// Among the arguments: no reference count is touched.
+    Slice(Range<u32>),
+    /// Apart, because it is not written as it is read: it has escapes, or is a number in msgpack.
+    Apart(Box<str>),
 }
 
 impl Event {

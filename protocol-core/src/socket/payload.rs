@@ -7,10 +7,12 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::args::Raw;
+use super::msgpack::Reader;
 use crate::Str;
 use crate::engine::http::Pairs;
 
@@ -25,6 +27,7 @@ pub struct Payload(Repr);
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Json(Str),
+    Msgpack(Bytes),
 }
 
 /// The payload is not what the receiver takes: whose fault it is depends on what was asked for.
@@ -58,6 +61,11 @@ impl Payload {
         Some(Self::json(serde_json::to_string(&members).ok()?.into()))
     }
 
+    /// One valid value in msgpack.
+    pub(super) const fn msgpack(bytes: Bytes) -> Self {
+        Self(Repr::Msgpack(bytes))
+    }
+
     /// The value as a `T`.
     ///
     /// # Errors
@@ -65,6 +73,7 @@ impl Payload {
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, PayloadError> {
         match &self.0 {
             Repr::Json(text) => serde_json::from_str(text).map_err(PayloadError::new),
+            Repr::Msgpack(bytes) => T::deserialize(&mut Reader::new(bytes)).map_err(PayloadError::new),
         }
     }
 
@@ -72,6 +81,7 @@ impl Payload {
     pub fn raw(&self) -> Raw<'_> {
         match &self.0 {
             Repr::Json(text) => Raw::Json(text),
+            Repr::Msgpack(bytes) => Raw::Msgpack(bytes),
         }
     }
 
@@ -79,6 +89,7 @@ impl Payload {
     pub fn detached(&self) -> Self {
         match &self.0 {
             Repr::Json(text) => Self::json(Str::from(&**text)),
+            Repr::Msgpack(bytes) => Self::msgpack(Bytes::copy_from_slice(bytes)),
         }
     }
 }

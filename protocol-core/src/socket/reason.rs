@@ -36,6 +36,21 @@ pub enum DisconnectReason {
     ForcedServerClose,
 }
 
+impl DisconnectReason {
+    /// Whether nobody meant to part, so that a client which comes back may go on where it was (REFERENCE 4.8).
+    pub const fn is_recoverable(self) -> bool {
+        match self {
+            Self::ServerShuttingDown
+            | Self::PingTimeout
+            | Self::TransportClose
+            | Self::TransportError
+            | Self::ForcedClose
+            | Self::ForcedServerClose => true,
+            Self::ServerNamespaceDisconnect | Self::ClientNamespaceDisconnect | Self::ParseError => false,
+        }
+    }
+}
+
 impl From<CloseReason> for DisconnectReason {
     fn from(reason: CloseReason) -> Self {
         match reason {

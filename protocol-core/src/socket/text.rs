@@ -13,8 +13,9 @@ use super::packet::Name;
 use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved_event, placeholder};
 use crate::{AckId, Str};
 
-/// Decodes a text message: the packet, and how many attachments it still lacks.
-pub(super) fn decode(text: Str, limits: &Limits) -> Result<(Packet, usize), DecodeError> {
+/// Decodes a text message. Sets `missing` to the number of attachments that the packet lacks.
+#[inline]
+pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<Packet, DecodeError> {
     let bytes = text.as_bytes();
     let kind = match bytes.first() {
         Some(kind @ b'0'..=b'6') => *kind,
@@ -43,15 +44,22 @@ pub(super) fn decode(text: Str, limits: &Limits) -> Result<(Packet, usize), Deco
         b'1' if empty => Body::Disconnect,
         b'1' => return Err(DecodeError::InvalidPayload),
         b'2' | b'5' if empty => Body::Unnamed,
-        b'2' | b'5' => Body::Event(event(text, at, ack, limits, attachments)?),
+        b'2' | b'5' => {
+            let mut list = List::default();
+            let text = check_list(text, at, limits, attachments, true, &mut list)?;
+            let name = name(&text, &list)?;
+            Body::Event(Event { ack, name, args: Args::json(text, &list) })
+        }
         b'3' | b'6' if empty => Body::Ack { id: ack, args: Args::default() },
         b'3' | b'6' => {
-            let (text, list) = list(text, at, limits, attachments, false)?;
+            let mut list = List::default();
+            let text = check_list(text, at, limits, attachments, false, &mut list)?;
             Body::Ack { id: ack, args: Args::json(text, &list) }
         }
         _ => Body::ConnectError(payload(&text, at, limits, &[Kind::Object, Kind::String])?),
     };
-    Ok((Packet { nsp, body }, attachments.unwrap_or(0)))
+    *missing = attachments.unwrap_or(0);
+    Ok(Packet { nsp, body })
 }
 
 fn attachment_count(bytes: &[u8], limits: &Limits, at: &mut usize) -> Result<usize, DecodeError> {
@@ -77,7 +85,7 @@ fn ack_id(text: &str, at: &mut usize) -> Result<Option<AckId>, DecodeError> {
         return Ok(None);
     }
     *at += digits;
-    text[..digits].parse().map(|id| Some(AckId(id))).map_err(|_| DecodeError::AckIdTooLarge)
+    text[..digits].parse().map(|id| Some(AckId(id))).map_err(|_| DecodeError::InvalidAckId)
 }
 
 fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Option<Payload>, DecodeError> {
@@ -91,47 +99,46 @@ fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Opt
     Ok(Some(Payload::json(text.slice_ref(&text[range]))))
 }
 
-fn event(
-    text: Str,
-    at: usize,
-    ack: Option<AckId>,
-    limits: &Limits,
-    attachments: Option<usize>,
-) -> Result<Event, DecodeError> {
-    let (text, list) = list(text, at, limits, attachments, true)?;
-    let name = match &list.name {
-        Some((Kind::String, quoted)) => {
-            let inner = quoted.start + 1..quoted.end - 1;
-            if text[inner.clone()].contains('\\') {
-                Name::Apart(unescape(&text[quoted.clone()])?.into())
-            } else {
-                Name::Slice(inner)
-            }
-        }
-        Some((Kind::Number, number)) => Name::Slice(number.clone()),
+/// The name of an event.
+#[inline]
+fn name(text: &str, list: &List) -> Result<Name, DecodeError> {
+    let range = match list.name {
+        Some(Kind::String) => list.name_range.start + 1..list.name_range.end - 1,
+        Some(Kind::Number) => list.name_range.clone(),
         _ => return Err(DecodeError::InvalidPayload),
     };
-    let event = Event { ack, name, args: Args::json(text, &list) };
-    if is_reserved_event(event.name()) {
+    if list.name_escaped {
+        let name = unescape(&text[list.name_range.clone()])?;
+        return if is_reserved_event(&name) {
+            Err(DecodeError::ReservedEvent)
+        } else {
+            Ok(Name::Apart(name.into()))
+        };
+    }
+    if is_reserved_event(&text[range.clone()]) {
         return Err(DecodeError::ReservedEvent);
     }
-    Ok(event)
+    // The list ends after its name, and that it ends below 4 GiB has been checked.
+    Ok(Name::Slice(range.start as u32..range.end as u32))
 }
 
-/// Checks an argument list, and brings its placeholders into the usual spelling.
-fn list(
+/// Checks an argument list. Gives back the text in which it is: another one, where placeholders are not in the usual
+/// spelling.
+#[inline]
+fn check_list(
     text: Str,
     at: usize,
     limits: &Limits,
     attachments: Option<usize>,
     named: bool,
-) -> Result<(Str, List), DecodeError> {
+    list: &mut List,
+) -> Result<Str, DecodeError> {
     let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
-    let list = scanner.list(named)?;
-    let Some(count) = attachments.filter(|_| scanner.irregular()) else { return Ok((text, list)) };
-    let usual: Str = placeholder::normalise(&text[at..], count)?.into();
-    let list = Scanner::new(&usual, 0, limits.nesting(), None).list(named)?;
-    Ok((usual, list))
+    scanner.list(named, list)?;
+    let Some(count) = attachments.filter(|_| scanner.irregular()) else { return Ok(text) };
+    let usual = placeholder::normalise(&text[at..], count)?;
+    Scanner::new(&usual, 0, limits.nesting(), None).list(named, list)?;
+    Ok(usual.into())
 }
 
 /// The text of a JSON string.

@@ -7,14 +7,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use socketio_tokio::{
-    Ack, AckSender, BroadcastOperator, ConnectError, Namespace, Server, ServerBuilder, Socket, Transports,
-    Value, Variadic,
+    Ack, AckSender, BroadcastOperator, Codec, ConnectError, Cookie, Cors, Namespace, Origin, RecoveryConfig,
+    SameSite, Server, ServerBuilder, Socket, Transports, Value, Variadic,
 };
 
 #[tokio::main]
 async fn main() {
     let io = builder().build();
-    let namespaces = namespaces(&io);
+    namespaces(&io);
     let port: u16 = number("PORT").unwrap_or(0);
     let address = match io.listen(("127.0.0.1", port)).await {
         Ok(address) => address,
@@ -24,7 +24,7 @@ async fn main() {
         }
     };
     print(format_args!("ready {}", address.port()));
-    std::thread::spawn(move || obey(&io, &namespaces));
+    std::thread::spawn(move || obey(&io));
     std::future::pending::<()>().await;
 }
 
@@ -52,13 +52,90 @@ fn builder() -> ServerBuilder {
             Transports { polling: has("polling"), websocket: has("websocket"), webtransport: false };
         builder = builder.transports(transports);
     }
+    if env::var("PARSER").is_ok_and(|parser| parser == "msgpack") {
+        builder = builder.parser(Codec::Msgpack);
+    }
     if let Some(allow) = number("ALLOW_UPGRADES") {
         builder = builder.allow_upgrades(allow);
+    }
+    if let Some(max_disconnection_duration) = millis("RECOVERY") {
+        let config = RecoveryConfig { max_disconnection_duration, ..RecoveryConfig::default() };
+        builder = builder.connection_state_recovery(config);
+    }
+    if let Some(cors) = cors() {
+        builder = builder.cors(cors);
+    }
+    if let Some(cookie) = cookie() {
+        builder = builder.cookie(cookie);
+    }
+    builder = builder.on_connection_error(|error| {
+        let (code, message, name) = (error.code(), error.message(), error.name());
+        let mut described = json!({ "code": code, "message": message });
+        if let Some(name) = name {
+            described["name"] = name.into();
+        }
+        print(json!({ "connection_error": described }));
+    });
+    if let Some(cleanup) = number("CLEANUP_EMPTY_CHILD_NAMESPACES") {
+        builder = builder.cleanup_empty_child_namespaces(cleanup);
     }
     if let Some(allow) = number("ALLOW_EIO3") {
         builder = builder.allow_eio3(allow);
     }
     builder
+}
+
+fn cors() -> Option<Cors> {
+    let origin = match serde_json::from_str(&env::var("CORS_ORIGIN").ok()?).ok()? {
+        serde_json::Value::Bool(true) => Origin::Mirror,
+        serde_json::Value::String(origin) if origin == "*" => Origin::Any,
+        serde_json::Value::String(origin) => Origin::Exact(origin),
+        origins => Origin::List(serde_json::from_value(origins).ok()?),
+    };
+    let credentials = number("CORS_CREDENTIALS").unwrap_or(false);
+    Some(Cors::new(origin).ok()?.credentials(credentials))
+}
+
+fn cookie() -> Option<Cookie> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Options {
+        name: Option<String>,
+        path: Option<serde_json::Value>,
+        http_only: Option<bool>,
+        same_site: Option<serde_json::Value>,
+        domain: Option<String>,
+        max_age: Option<u64>,
+        secure: Option<bool>,
+    }
+    let text = env::var("COOKIE").ok()?;
+    let Options { name, path, http_only, same_site, domain, max_age, secure } =
+        serde_json::from_str(&text).unwrap_or_default();
+    let mut cookie = Cookie::default();
+    if let Some(name) = name {
+        cookie = cookie.name(&name).ok()?;
+    }
+    if let Some(path) = path {
+        cookie = cookie.path(path.as_str()).ok()?;
+    }
+    if let Some(http_only) = http_only {
+        cookie = cookie.http_only(http_only);
+    }
+    if let Some(same_site) = same_site {
+        cookie = cookie.same_site(match same_site.as_str().map(str::to_lowercase).as_deref() {
+            Some("strict") => Some(SameSite::Strict),
+            Some("lax") => Some(SameSite::Lax),
+            Some("none") => Some(SameSite::None),
+            _ => None,
+        });
+    }
+    if let Some(domain) = domain {
+        cookie = cookie.domain(&domain).ok()?;
+    }
+    if let Some(seconds) = max_age {
+        cookie = cookie.max_age(Duration::from_secs(seconds));
+    }
+    Some(cookie.secure(secure.unwrap_or(false)))
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -74,10 +151,11 @@ fn print(line: impl std::fmt::Display) {
 }
 
 /// Carries out the commands on stdin, until it ends.
-fn obey(io: &Server, namespaces: &[Namespace]) {
+fn obey(io: &Server) {
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         match line.as_str() {
             "stats" => {
+                let namespaces = io.namespaces();
                 let sockets: usize = namespaces.iter().map(Namespace::sockets_count).sum();
                 let rooms: usize = namespaces.iter().map(|nsp| nsp.rooms().len()).sum();
                 let stats =
@@ -97,8 +175,8 @@ fn obey(io: &Server, namespaces: &[Namespace]) {
     std::process::exit(0);
 }
 
-fn namespaces(io: &Server) -> Vec<Namespace> {
-    let all = ["/", "/custom", "/quiet", "/auth", "/slow", "/early"].map(|name| io.of(name));
+fn namespaces(io: &Server) {
+    let all = ["/", "/custom", "/quiet", "/auth", "/slow", "/early", "/checked"].map(|name| io.of(name));
     for nsp in &all {
         common(nsp);
     }
@@ -125,6 +203,29 @@ fn namespaces(io: &Server) -> Vec<Namespace> {
             }
         }
     });
+    let checked = io.of("/checked");
+    checked.use_middleware(|socket| async move {
+        socket.use_middleware(|_, event| async move {
+            if event.name() == "forbidden" { Err("forbidden event".into()) } else { Ok(()) }
+        });
+        Ok(())
+    });
+    checked.on_connection(|socket| async move {
+        socket.on_any(|socket, event| async move {
+            let _ = socket.emit("seen", event.name());
+        });
+        socket.on_error(|socket, error| async move {
+            let _ = socket.emit("failed", error.to_string());
+        });
+        socket.on("forbidden", |socket: Socket, ()| async move {
+            let _ = socket.emit("handled", ());
+        });
+    });
+    let dynamic = io.of_dynamic(|name, _| async move {
+        let digits = name.strip_prefix("/dynamic-").unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    common(&dynamic);
     io.of("/slow").use_middleware(|_| async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         Ok(())
@@ -133,7 +234,6 @@ fn namespaces(io: &Server) -> Vec<Namespace> {
         let _ = socket.emit("early", "before CONNECT");
         Ok(())
     });
-    all.into()
 }
 
 /// Any arguments.
@@ -184,7 +284,7 @@ fn common(nsp: &Namespace) {
         let _ = socket.emit("message-back", args);
     });
     nsp.on("message-uncompressed", |socket: Socket, args: Args| async move {
-        let _ = socket.emit("message-back", args);
+        let _ = socket.compress(false).emit("message-back", args);
     });
     nsp.on("message-volatile", |socket: Socket, args: Args| async move {
         let _ = socket.volatile().emit("message-back", args);
@@ -263,6 +363,25 @@ fn rooms(nsp: &Namespace) {
         target.operator(&socket).sockets_join(room);
         Ack(())
     });
+    nsp.on("fetch", |socket: Socket, target: Target| async move {
+        let describe = |socket: &Socket| {
+            let data = socket.data::<serde_json::Value>().unwrap_or_default();
+            json!({ "id": socket.id().as_str(), "rooms": sorted_rooms(socket), "data": data })
+        };
+        Ack(target.operator(&socket).sockets().iter().map(describe).collect::<Vec<_>>())
+    });
+    nsp.on("disconnect-sockets", |socket: Socket, (target, close): (Target, Option<bool>)| async move {
+        let operator = target.operator(&socket);
+        if close == Some(true) {
+            operator.disconnect_sockets_all();
+        } else {
+            operator.disconnect_sockets();
+        }
+    });
+    nsp.on("set-data", |socket: Socket, data: serde_json::Value| async move {
+        let _ = socket.set_data(data);
+        Ack(())
+    });
     nsp.on("sockets-leave", |socket: Socket, (target, room): (Target, String)| async move {
         target.operator(&socket).sockets_leave(room);
         Ack(())
@@ -291,7 +410,7 @@ fn whoami(socket: &Socket) -> serde_json::Value {
     json!({
         "id": socket.id().as_str(),
         "transport": socket.transport().map(|transport| transport.name()),
-        "recovered": false,
+        "recovered": socket.is_recovered(),
         "data": socket.data::<serde_json::Value>().unwrap_or_default(),
         "handshake": {
             "headers": headers,

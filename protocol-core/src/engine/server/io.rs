@@ -33,6 +33,23 @@ pub enum Input {
     LaneGone(Lane),
 }
 
+impl Input {
+    /// The lane it is about.
+    pub const fn lane(&self) -> Lane {
+        match self {
+            Self::Poll(lane)
+            | Self::Post(lane, _)
+            | Self::PostBody(lane, _)
+            | Self::PostTooLarge(lane)
+            | Self::WsOpen(lane)
+            | Self::WsFrame(lane, _)
+            | Self::WsFault(lane, _)
+            | Self::Flushed(lane)
+            | Self::LaneGone(lane) => *lane,
+        }
+    }
+}
+
 /// What a session tells the driver.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
@@ -55,19 +72,8 @@ pub enum Event {
     Upgraded(Transport),
     /// A message arrived.
     Message(Message),
-    /// There is room again after [`SendError::Full`].
+    /// There is room again after [`SendError::Full`](super::SendError::Full).
     Drained,
     /// The session is over. The last output, but for the refusal of lanes that come later.
     Closed(CloseReason),
-}
-
-/// Why a message was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// The session is closing or closed.
-    #[error("the session is closed")]
-    Closed,
-    /// The outgoing queue is at its limit ([`Config::buffer`](super::Config::buffer)). [`Event::Drained`] follows when there is room again.
-    #[error("the outgoing queue is full")]
-    Full,
 }

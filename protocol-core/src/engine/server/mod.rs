@@ -33,8 +33,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::config::{Config, Opening};
-pub use self::io::{Event, Input, Output, SendError};
-use super::buffer::Buffer;
+pub use self::io::{Event, Input, Output};
+pub use super::buffer::SendError;
+use super::buffer::{Buffer, Compression, FRAME_OVERHEAD, MAX_UNFLUSHED_BYTES};
 use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
@@ -235,6 +236,19 @@ impl Session {
         frames: impl ExactSizeIterator<Item = Frame>,
         bytes: usize,
     ) -> Result<(), SendError> {
+        self.send_with(frames, bytes, Compression::Allowed)
+    }
+
+    /// Like [`send`](Self::send), for a message that need not be compressed.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_with(
+        &mut self,
+        frames: impl ExactSizeIterator<Item = Frame>,
+        bytes: usize,
+        compression: Compression,
+    ) -> Result<(), SendError> {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
@@ -242,13 +256,15 @@ impl Session {
             self.starved = true;
             return Err(SendError::Full);
         }
+        self.buffer.note(compression);
         frames.for_each(|frame| self.buffer.push(frame));
         Ok(())
     }
 
     /// Queues frames even in a full queue: for news that must not get lost, and that something else bounds.
-    pub(crate) fn send_past_limit(&mut self, frames: impl Iterator<Item = Frame>) {
+    pub(crate) fn send_past_limit(&mut self, frames: impl Iterator<Item = Frame>, compression: Compression) {
         if self.is_open() {
+            self.buffer.note(compression);
             frames.for_each(|frame| self.buffer.push(frame));
         }
     }
@@ -443,7 +459,8 @@ impl Session {
         match &mut self.link {
             Link::Polling { parked, .. } => {
                 let lane = parked.take()?;
-                let response = self.format.poll_response(self.buffer.iter());
+                let mut response = self.format.poll_response(self.buffer.iter());
+                response.compressible = self.buffer.is_compressible();
                 self.buffer.clear();
                 if self.closing.is_some() {
                     self.closing = Some(Closing::Deferred);
@@ -509,13 +526,6 @@ impl Session {
 
 /// How long a client may take to fetch the end of a session that was closed (REFERENCE 1.15).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Bytes handed out for a websocket and not yet written, past which frames stay in the buffer, where they are
-/// counted: about what a kernel's socket buffer takes.
-const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
-
-/// What a frame costs beside its payload, so that a flood of empty frames is bounded as well.
-const FRAME_OVERHEAD: usize = 10;
 
 #[cfg(test)]
 mod tests;

@@ -15,9 +15,11 @@ use serde_json::de::StrRead;
 use thiserror::Error;
 
 use self::list::{Progress, Source, TopLevel};
-use super::Attachments;
-use super::json::{List, Scanner};
+use super::json::{List, Scanner, Span};
+use super::msgpack::Reader;
+use super::{Attachments, DecodeError, Limits};
 use crate::Str;
+use crate::engine::packet::Message;
 
 /// The arguments of an event or an acknowledgement, as they were received, and their attachments.
 ///
@@ -30,22 +32,28 @@ pub struct Args(Repr);
 #[derive(Clone)]
 enum Repr {
     Json(JsonArgs),
+    Msgpack(MsgpackArgs),
 }
 
 /// A checked argument list within the text of its packet.
 #[derive(Clone)]
 struct JsonArgs {
     text: Str,
-    /// The opening bracket.
-    start: usize,
-    /// The first argument, or the closing bracket.
-    first: usize,
-    /// The closing bracket.
-    end: usize,
-    len: usize,
+    span: Span,
     /// Whether the list begins with the name of an event.
     named: bool,
     attachments: Attachments,
+}
+
+/// A checked array, its attachments within it.
+#[derive(Clone)]
+struct MsgpackArgs {
+    list: Bytes,
+    /// The first argument, or the end.
+    first: usize,
+    len: usize,
+    /// Whether the array begins with the name of an event.
+    named: bool,
 }
 
 /// Arguments, or one of them, as they were received.
@@ -53,6 +61,8 @@ struct JsonArgs {
 pub enum Raw<'a> {
     /// JSON text, valid, and with `{"_placeholder":true,"num":N}` for the attachment `N`.
     Json(&'a str),
+    /// Valid msgpack.
+    Msgpack(&'a [u8]),
 }
 
 /// Why arguments do not fit the type that was asked for. Arguments count from 1.
@@ -77,29 +87,60 @@ pub enum ArgsError {
 impl Args {
     /// A list that a scanner found in `text`.
     pub(super) fn json(text: Str, list: &List) -> Self {
-        let List { start, first, end, len, .. } = *list;
-        let (named, attachments) = (list.name.is_some(), Attachments::NONE);
-        Self(Repr::Json(JsonArgs { text, start, first, end, len, named, attachments }))
+        let named = list.name.is_some();
+        Self(Repr::Json(JsonArgs { text, span: list.span, named, attachments: Attachments::NONE }))
+    }
+
+    /// A checked array.
+    pub(super) const fn msgpack(list: Bytes, first: usize, len: usize, named: bool) -> Self {
+        Self(Repr::Msgpack(MsgpackArgs { list, first, len, named }))
     }
 
     /// Adds the attachments that the packet announced.
     pub(super) fn attach(&mut self, received: Attachments) {
         match &mut self.0 {
             Repr::Json(args) => args.attachments = received,
+            Repr::Msgpack(_) => {}
         }
     }
 
-    /// A part of the packet's text.
-    pub(super) fn slice(&self, range: Range<usize>) -> &str {
+    /// A part of the packet that is text.
+    pub(super) fn slice(&self, range: Range<u32>) -> &str {
+        let range = range.start as usize..range.end as usize;
         match &self.0 {
             Repr::Json(args) => &args.text[range],
+            Repr::Msgpack(args) => core::str::from_utf8(&args.list[range]).unwrap_or_default(),
+        }
+    }
+
+    /// An argument list that came by another way than an event, such as from another node of a cluster: text is a
+    /// JSON array, which has no attachments, and binary is a msgpack array.
+    ///
+    /// # Errors
+    /// [`DecodeError::InvalidPayload`] when it is not a valid array, and [`DecodeError::NestingTooDeep`].
+    pub fn parse(list: Message, limits: &Limits) -> Result<Self, DecodeError> {
+        match list {
+            Message::Text(text) => {
+                let mut list = List::default();
+                Scanner::new(&text, 0, limits.nesting(), None).list(false, &mut list)?;
+                Ok(Self::json(text, &list))
+            }
+            Message::Binary(bytes) => {
+                let mut reader = Reader::new(&bytes);
+                reader.skip(0, limits.nesting())?;
+                if reader.at() < bytes.len() {
+                    return Err(DecodeError::InvalidPayload);
+                }
+                super::msgpack::arguments(bytes, false)
+            }
         }
     }
 
     /// How many arguments there are.
     pub const fn len(&self) -> usize {
         match &self.0 {
-            Repr::Json(args) => args.len,
+            Repr::Json(args) => args.span.len as usize,
+            Repr::Msgpack(args) => args.len,
         }
     }
 
@@ -136,13 +177,19 @@ impl Args {
                 let source = WithAttachments { args, slot: &mut None };
                 T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))
             }
+            Repr::Msgpack(args) => {
+                let source = Msgpack { args, slot: &mut None };
+                T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))
+            }
         }
     }
 
-    /// All arguments as they were received, without the brackets around them: JSON separated by commas.
+    /// All arguments as they were received, without the brackets around them: JSON separated by commas, or msgpack
+    /// values one after the other.
     pub fn raw(&self) -> Raw<'_> {
         match &self.0 {
-            Repr::Json(args) => Raw::Json(&args.text[args.first..args.end]),
+            Repr::Json(args) => Raw::Json(&args.text[args.span.first as usize..args.span.end as usize]),
+            Repr::Msgpack(args) => Raw::Msgpack(&args.list[args.first..]),
         }
     }
 
@@ -151,16 +198,18 @@ impl Args {
         RawArgs { args: self, next: 0, at: 0 }
     }
 
-    /// The attachments, in the order they travelled.
+    /// The attachments, in the order they travelled. Bytes in msgpack are none.
     pub fn attachments(&self) -> &[Bytes] {
         match &self.0 {
             Repr::Json(args) => &args.attachments,
+            Repr::Msgpack(_) => &[],
         }
     }
 
     pub(super) fn shared_attachments(&self) -> Attachments {
         match &self.0 {
             Repr::Json(args) => args.attachments.clone(),
+            Repr::Msgpack(_) => Attachments::NONE,
         }
     }
 }
@@ -194,6 +243,13 @@ impl<'a> Iterator for RawArgs<'a> {
                 self.at = scanner.at() + 1;
                 Some(Raw::Json(argument))
             }
+            Raw::Msgpack(list) => {
+                let rest = list.get(self.at..)?;
+                let mut reader = Reader::new(rest);
+                reader.skip(0, Limits::NESTING_CAP).ok()?;
+                self.at += reader.at();
+                Some(Raw::Msgpack(rest.get(..reader.at())?))
+            }
         }
     }
 
@@ -219,10 +275,7 @@ impl Default for Args {
     fn default() -> Self {
         Self(Repr::Json(JsonArgs {
             text: Str::from_static("[]"),
-            start: 0,
-            first: 1,
-            end: 1,
-            len: 0,
+            span: Span { start: 0, first: 1, end: 1, len: 0 },
             named: false,
             attachments: Attachments::NONE,
         }))
@@ -266,7 +319,7 @@ impl<'a, 'de> Source<'de> for Plain<'a, 'de> {
     type Deserializer = &'a mut JsonDeserializer<'de>;
 
     fn len(&self) -> usize {
-        self.args.len
+        self.args.span.len as usize
     }
 
     fn named(&self) -> bool {
@@ -274,11 +327,11 @@ impl<'a, 'de> Source<'de> for Plain<'a, 'de> {
     }
 
     fn first(self) -> Self::Deserializer {
-        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.first..]))
+        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.span.first as usize..]))
     }
 
     fn list(self) -> Self::Deserializer {
-        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.start..]))
+        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.span.start as usize..]))
     }
 }
 
@@ -286,7 +339,7 @@ impl<'a, 'de> Source<'de> for WithAttachments<'a, 'de> {
     type Deserializer = binary::Placeholders<'de, &'a mut JsonDeserializer<'de>>;
 
     fn len(&self) -> usize {
-        self.args.len
+        self.args.span.len as usize
     }
 
     fn named(&self) -> bool {
@@ -301,6 +354,31 @@ impl<'a, 'de> Source<'de> for WithAttachments<'a, 'de> {
     fn list(self) -> Self::Deserializer {
         let Self { args, slot } = self;
         binary::Placeholders::new(Plain { args, slot }.list(), &args.attachments)
+    }
+}
+
+struct Msgpack<'a, 'de> {
+    args: &'de MsgpackArgs,
+    slot: &'a mut Option<Reader<'de>>,
+}
+
+impl<'a, 'de> Source<'de> for Msgpack<'a, 'de> {
+    type Deserializer = &'a mut Reader<'de>;
+
+    fn len(&self) -> usize {
+        self.args.len
+    }
+
+    fn named(&self) -> bool {
+        self.args.named
+    }
+
+    fn first(self) -> Self::Deserializer {
+        self.slot.insert(Reader::new(&self.args.list[self.args.first..]))
+    }
+
+    fn list(self) -> Self::Deserializer {
+        self.slot.insert(Reader::new(&self.args.list))
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserializer, Serialize, Serializer};
 
 use super::binary::Placeholders;
 use super::{Args, JsonDeserializer, Raw};
+use crate::socket::msgpack::Reader;
 
 impl Serialize for Args {
     /// A tuple of the arguments, which the encoder takes for an argument list; attachments are bytes. Where the
@@ -34,6 +35,7 @@ impl Serialize for Argument<'_> {
                 let mut json = JsonDeserializer::from_str(text);
                 transcode(Placeholders::new(&mut json, self.args.attachments()), serializer)
             }
+            Raw::Msgpack(bytes) => transcode(&mut Reader::new(bytes), serializer),
         }
     }
 }

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Args, Attachments, Nsp, is_reserved_event};
-use crate::engine::packet::Frame;
+use super::{Args, Attachments, Body, Decoder, Event, Limits, Nsp, Raw, is_reserved_event, msgpack};
+use crate::engine::buffer::Compression;
+use crate::engine::packet::{Frame, Message};
 use crate::{AckId, Str};
 
 /// How packets are written: one parser per server, and its clients must use the same.
@@ -22,14 +23,17 @@ pub enum Codec {
     /// The default parser: JSON text, with attachments behind it (REFERENCE 3.1).
     #[default]
     Text,
+    /// socket.io-msgpack-parser: one binary message for each packet (REFERENCE 3.8).
+    Msgpack,
 }
 
-/// A packet as the engine sends it: a head, which already begins with the digit of an Engine.IO message, and its
-/// attachments. Cloning costs reference counts, so a broadcast is encoded once.
+/// A packet as the engine sends it: a head, which is text that already begins with the digit of an Engine.IO message
+/// or else a binary message, and its attachments. Cloning costs reference counts, so a broadcast is encoded once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     head: Frame,
     attachments: Attachments,
+    compression: Compression,
 }
 
 /// Why a value cannot be sent.
@@ -62,6 +66,18 @@ impl Encoded {
         &self.attachments
     }
 
+    /// The same packet, which transports may or may not compress.
+    #[must_use]
+    pub const fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Whether a transport may compress it.
+    pub const fn compression(&self) -> Compression {
+        self.compression
+    }
+
     /// How many frames there are.
     pub fn frame_count(&self) -> usize {
         1 + self.attachments.len()
@@ -76,20 +92,44 @@ impl Encoded {
         head + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 
+    /// The event this encodes, as its receiver will decode it. `None` for every other packet.
+    pub fn to_event(&self, codec: Codec) -> Option<Event> {
+        let mut decoder = Decoder::new(codec, Limits::unbounded());
+        let packet = self.frames().find_map(|frame| {
+            let message = match frame {
+                Frame::Text(text) => Message::Text(text.slice_ref(text.get(1..)?)),
+                Frame::Binary(bytes) => Message::Binary(bytes),
+            };
+            decoder.push(message).ok()?
+        });
+        match packet?.body {
+            Body::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+
     /// The same event with `offset` behind its arguments, as connection state recovery wants it (REFERENCE 4.8).
     /// The arguments are copied as they are. A packet that is no event stays as it is.
     pub fn with_offset(&self, offset: &str) -> Self {
         let head = match &self.head {
             Frame::Text(text) => Frame::Text(text::with_offset(text, offset)),
-            Frame::Binary(bytes) => Frame::Binary(bytes.clone()),
+            Frame::Binary(bytes) => Frame::Binary(msgpack::with_offset(bytes, offset)),
         };
-        Self { head, attachments: self.attachments.clone() }
+        Self { head, attachments: self.attachments.clone(), compression: self.compression }
     }
 
     fn text(head: Vec<u8>, attachments: Attachments) -> Result<Self, EncodeError> {
         // Only serializers write here, and they write UTF-8; a check that cannot fail is the price of safe code.
         let head = Str::try_from(head).map_err(serde::ser::Error::custom)?;
-        Ok(Self { head: Frame::Text(head), attachments })
+        Ok(Self { head: Frame::Text(head), attachments, compression: Compression::Allowed })
+    }
+
+    fn msgpack(packet: Vec<u8>) -> Self {
+        Self {
+            head: Frame::Binary(packet.into()),
+            attachments: Attachments::NONE,
+            compression: Compression::Allowed,
+        }
     }
 }
 
@@ -160,6 +200,7 @@ impl Codec {
         }
         match self {
             Self::Text => text::list(out, b'2', nsp, ack, Some(name), args),
+            Self::Msgpack => msgpack::list(out, nsp, ack, Some(name), args).map(|()| Attachments::NONE),
         }
     }
 
@@ -178,10 +219,14 @@ impl Codec {
             return Err(EncodeError::ReservedEvent);
         }
         match (self, args.raw()) {
-            (Self::Text, super::Raw::Json(raw)) => {
+            (Self::Text, Raw::Json(raw)) => {
                 let attachments = args.shared_attachments();
                 Encoded::text(text::raw_list(b'2', nsp, ack, Some(name), raw, attachments.len()), attachments)
             }
+            (Self::Msgpack, Raw::Msgpack(raw)) => {
+                Ok(Encoded::msgpack(msgpack::raw_list(nsp, ack, Some(name), raw, args.len())))
+            }
+            _ => self.event(nsp, ack, name, args),
         }
     }
 
@@ -208,6 +253,7 @@ impl Codec {
     ) -> Result<Attachments, EncodeError> {
         match self {
             Self::Text => text::list(out, b'3', nsp, Some(id), None, args),
+            Self::Msgpack => msgpack::list(out, nsp, Some(id), None, args).map(|()| Attachments::NONE),
         }
     }
 
@@ -217,10 +263,14 @@ impl Codec {
     /// As [`ack`](Self::ack).
     pub fn ack_raw(self, nsp: &Nsp, id: AckId, args: &Args) -> Result<Encoded, EncodeError> {
         match (self, args.raw()) {
-            (Self::Text, super::Raw::Json(raw)) => {
+            (Self::Text, Raw::Json(raw)) => {
                 let attachments = args.shared_attachments();
                 Encoded::text(text::raw_list(b'3', nsp, Some(id), None, raw, attachments.len()), attachments)
             }
+            (Self::Msgpack, Raw::Msgpack(raw)) => {
+                Ok(Encoded::msgpack(msgpack::raw_list(nsp, Some(id), None, raw, args.len())))
+            }
+            _ => self.ack(nsp, id, args),
         }
     }
 
@@ -236,6 +286,7 @@ impl Codec {
     ) -> Result<Encoded, EncodeError> {
         match self {
             Self::Text => Encoded::text(text::payload(b'0', nsp, payload)?, Attachments::NONE),
+            Self::Msgpack => Ok(Encoded::msgpack(msgpack::connect(nsp, payload)?)),
         }
     }
 
@@ -243,8 +294,9 @@ impl Codec {
     pub fn disconnect(self, nsp: &Nsp) -> Encoded {
         let head = match self {
             Self::Text => Frame::Text(text::disconnect(nsp)),
+            Self::Msgpack => Frame::Binary(msgpack::disconnect(nsp).into()),
         };
-        Encoded { head, attachments: Attachments::NONE }
+        Encoded { head, attachments: Attachments::NONE, compression: Compression::Allowed }
     }
 
     /// A CONNECT_ERROR with the reason: an object `{"message", "data"?}`, or what revision 3 sends in its place.
@@ -259,12 +311,14 @@ impl Codec {
     ) -> Result<Encoded, EncodeError> {
         match self {
             Self::Text => Encoded::text(text::payload(b'4', nsp, Some(payload))?, Attachments::NONE),
+            Self::Msgpack => Ok(Encoded::msgpack(msgpack::connect_error(nsp, payload)?)),
         }
     }
 
     fn encoded(self, head: Vec<u8>, attachments: Attachments) -> Result<Encoded, EncodeError> {
         match self {
             Self::Text => Encoded::text(head, attachments),
+            Self::Msgpack => Ok(Encoded::msgpack(head)),
         }
     }
 }

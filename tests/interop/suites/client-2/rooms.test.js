@@ -1,0 +1,3 @@
+"use strict";
+
+require("../../support/client-suite").rooms(require("../../support/dialects")("v2"));

@@ -1,0 +1,3 @@
+"use strict";
+
+require("../../support/client-suite").upgrade(require("../../support/dialects")("v3"));

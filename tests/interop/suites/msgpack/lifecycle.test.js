@@ -1,0 +1,3 @@
+"use strict";
+
+require("../../support/client-suite").lifecycle(require("../../support/dialects")("msgpack"));

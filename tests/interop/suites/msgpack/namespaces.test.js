@@ -1,0 +1,3 @@
+"use strict";
+
+require("../../support/client-suite").namespaces(require("../../support/dialects")("msgpack"));
