@@ -22,6 +22,7 @@ mod server;
 mod service;
 mod signal;
 mod socket;
+mod stall;
 mod upgrade;
 mod ws;
 
