@@ -9,4 +9,5 @@ mod namespaces;
 mod order;
 mod panics;
 mod rooms;
+mod shutdown;
 mod slow_consumers;
