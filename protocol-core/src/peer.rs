@@ -301,6 +301,14 @@ impl<W> Peer<W> {
         self.drain(now);
     }
 
+    /// Closes the connection because the whole server closes, once everything queued has been handed over. Every socket
+    /// leaves now; the client is not told which, so that it comes back.
+    pub fn wind_down(&mut self, now: Instant) {
+        self.connection.close(DisconnectReason::ServerShuttingDown);
+        self.session.close(now);
+        self.drain(now);
+    }
+
     /// Closes the connection at once because the client reads too slowly.
     pub fn give_up(&mut self, now: Instant) {
         self.session.abort(SLOW_CONSUMER);
