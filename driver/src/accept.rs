@@ -41,6 +41,7 @@ pub(crate) async fn accept_all(hub: Arc<Hub>, mut listener: Box<dyn Listener>) {
 
 /// Serves the requests of one connection.
 pub(crate) async fn serve(hub: Arc<Hub>, io: Box<dyn Io>, from: From) {
+    let _present = hub.connections.enter();
     let service = service_fn(|request| {
         let hub = &hub;
         async move {

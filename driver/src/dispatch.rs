@@ -79,6 +79,8 @@ pub(crate) struct Table {
     disconnecting: Vec<Entry<ReasonHandler>>,
     disconnect: Vec<Entry<ReasonHandler>>,
     error: Vec<Entry<ErrorHandler>>,
+    /// Whether any handler was ever to run once: most tables are spared the search for spent ones.
+    has_once: bool,
     connect_middlewares: Vec<Arc<ConnectMiddleware>>,
     event_middlewares: Vec<Arc<EventMiddleware>>,
 }
@@ -152,6 +154,7 @@ impl Table {
         if let Some(entry) = self.named(event).last_mut() {
             entry.spent = Some(Arc::default());
         }
+        self.has_once = true;
         id
     }
 
@@ -284,7 +287,7 @@ impl Table {
     }
 
     pub(crate) fn has_spent(&self, event: &str) -> bool {
-        self.events.get(event).is_some_and(|handlers| handlers.iter().any(Entry::is_spent))
+        self.has_once && self.events.get(event).is_some_and(|handlers| handlers.iter().any(Entry::is_spent))
     }
 
     pub(crate) fn listeners(&self, event: &str) -> Vec<ListenerId> {

@@ -14,4 +14,5 @@ mod namespaces;
 mod order;
 mod panics;
 mod rooms;
+mod shutdown;
 mod slow_consumers;
