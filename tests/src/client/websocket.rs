@@ -65,8 +65,18 @@ impl WebSocket {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn over(mut http: Http, target: &str) -> Result<Self, Gone> {
-        http.send(upgrade_request(target).as_bytes()).await?;
+    pub async fn over(http: Http, target: &str) -> Result<Self, Gone> {
+        Self::over_with(http, target, &[]).await
+    }
+
+    /// Turns a connection into a websocket, with frames sent in one write with the request, before it is answered.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn over_with(mut http: Http, target: &str, frames: &[Frame]) -> Result<Self, Gone> {
+        let mut request = upgrade_request(target).into_bytes();
+        request.extend(frames.iter().flat_map(Frame::encode));
+        http.send(&request).await?;
         let response = http.response().await?;
         if response.status != 101 {
             return Err(Gone::Refused(response.status, response.text()));
@@ -147,7 +157,7 @@ impl WebSocket {
 }
 
 /// The request for a websocket, with the key of the example in RFC 6455.
-pub(crate) fn upgrade_request(target: &str) -> String {
+fn upgrade_request(target: &str) -> String {
     format!(
         "GET {target} HTTP/1.1\r\nHost: server\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
