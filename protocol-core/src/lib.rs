@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+pub mod cluster;
 pub mod engine;
 mod id;
 pub mod peer;
