@@ -54,7 +54,7 @@ pub enum EmitError {
     /// The socket has left its namespace.
     #[error("socket has been disconnected")]
     Disconnected,
-    /// The outgoing queue is at its limit; the message is not in it. [`Socket::drained`] waits for room.
+    /// The outgoing queue is at its limit; the message is not in it.
     #[error("the outgoing queue is full")]
     Full,
     /// Too many acknowledgements are waited for.

@@ -33,6 +33,10 @@ struct State {
     incoming: Vec<Ws>,
     /// The pump's, while it sleeps.
     sleeper: Option<Waker>,
+    /// Whether bodies of POSTs wait: the pump has enough to do.
+    congested: bool,
+    /// That of the POST that waits. A session has one at a time.
+    poster: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,14 @@ impl Cell {
     pub(crate) fn new(hub: Arc<Hub>, peer: Peer<Waiter>, lane: Option<Lane>) -> Self {
         let sid = peer.sid().clone();
         let requests = lane.map(|lane| (lane, Request::Waiting(None))).into_iter().collect();
-        let state = State { peer: Some(peer), requests, incoming: Vec::new(), sleeper: None };
+        let state = State {
+            peer: Some(peer),
+            requests,
+            incoming: Vec::new(),
+            sleeper: None,
+            congested: false,
+            poster: None,
+        };
         Self { hub, sid, state: Mutex::new(state) }
     }
 
@@ -88,6 +99,28 @@ impl Cell {
     /// Changes the peer on behalf of its pump, which is awake.
     pub(crate) fn pump<R>(&self, change: impl FnOnce(&mut Peer<Waiter>) -> R) -> Option<R> {
         self.lock().peer.as_mut().map(change)
+    }
+
+    /// Lets the bodies of POSTs wait, or pass again.
+    pub(crate) fn set_congested(&self, congested: bool) {
+        let poster = {
+            let mut state = self.lock();
+            state.congested = congested;
+            if congested { None } else { state.poster.take() }
+        };
+        if let Some(poster) = poster {
+            poster.wake();
+        }
+    }
+
+    /// Ready when the body of a POST may pass.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.congested {
+            return Poll::Ready(());
+        }
+        state.poster = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Drops the peer: the session is over.
@@ -199,13 +232,10 @@ impl Pending {
     pub(crate) fn input(&self, input: Input, now: Instant) {
         self.cell.with_peer(|peer| peer.handle(input, now));
     }
-}
 
-impl Future for &Pending {
-    type Output = Answer;
-
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        self.cell.poll_answer(self.lane, cx)
+    /// How the request ends.
+    pub(crate) fn answer(&self) -> impl Future<Output = Answer> + '_ {
+        std::future::poll_fn(|cx| self.cell.poll_answer(self.lane, cx))
     }
 }
 

@@ -393,20 +393,19 @@ where
     R: Reply,
 {
     Arc::new(move |socket, event| {
-        let args = match T::from_args(event.args()) {
-            Ok(args) => args,
-            Err(error) => {
+        let ack = AckSender { socket: socket.clone(), id: event.ack };
+        // Called here and not inside the task, so that nothing of `handler` has to be kept; its panic, or that of a
+        // `Deserialize`, is caught all the same.
+        let called = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            T::from_args(event.args()).map(|args| handler(socket.clone(), args, &ack))
+        }));
+        match called {
+            Ok(Err(error)) => {
                 let event = event.name();
                 tracing::warn!(socket = %socket.id(), event, %error, "arguments are not what the handler takes");
-                return None;
+                None
             }
-        };
-        let ack = AckSender { socket: socket.clone(), id: event.ack };
-        // Called here and not inside the task, so that nothing of `handler` has to be kept; its panic is caught all
-        // the same.
-        let called = std::panic::catch_unwind(AssertUnwindSafe(|| handler(socket.clone(), args, &ack)));
-        match called {
-            Ok(future) => Some(guarded("event", async move {
+            Ok(Ok(future)) => Some(guarded("event", async move {
                 let reply = future.await;
                 if matches!(answer, Answer::ByReturning) {
                     reply.send(ack);

@@ -6,13 +6,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use socketio_core::engine::http::RouteConfig;
+use socketio_core::engine::http::{Cookie, RouteConfig};
 use socketio_core::peer::Config;
 use socketio_core::socket::recovery;
 use socketio_core::{Instant, Lane, Sid};
 
 use crate::cell::Cell;
 use crate::fallback::Fallback;
+use crate::hooks::Hooks;
 use crate::namespace::Namespace;
 use crate::parent::ParentNamespace;
 use crate::runtime::Runtime;
@@ -29,6 +30,11 @@ pub(crate) struct Admission {
     pub(crate) cleanup_empty_child_namespaces: bool,
     /// Whether clients that come back go on where they were.
     pub(crate) recovery: Option<recovery::Config>,
+    pub(crate) hooks: Hooks,
+    /// Set in the answer to a polling handshake.
+    pub(crate) cookie: Option<Cookie>,
+    /// From how many bytes on poll responses are compressed, if at all.
+    pub(crate) http_compression: Option<usize>,
     /// Whether clients of the third revision are let in.
     pub(crate) allow_eio3: bool,
     /// Answers requests to other paths.

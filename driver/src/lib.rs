@@ -4,10 +4,13 @@
 
 mod accept;
 mod ack;
+mod backlog;
+mod body;
 mod cell;
 mod dispatch;
 mod fallback;
 mod handshake;
+mod hooks;
 mod hub;
 mod namespace;
 mod operator;
@@ -19,11 +22,13 @@ mod server;
 mod service;
 mod signal;
 mod socket;
+mod upgrade;
 mod ws;
 
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
 pub use dispatch::{BoxError, ListenerId, SocketError};
 pub use handshake::Handshake;
+pub use hooks::ConnectionError;
 pub use namespace::{ConnectError, Namespace};
 pub use operator::{BroadcastOperator, Emitter, Rooms};
 pub use parent::ParentNamespace;
@@ -36,7 +41,8 @@ pub use http;
 pub use socketio_core as core;
 pub use socketio_core::engine::buffer::BufferLimits;
 pub use socketio_core::engine::handshake::Transports;
-pub use socketio_core::engine::http::{Cors, Origin};
+pub use socketio_core::engine::http::{Cookie, Cors, Origin, Refusal, SameSite};
+pub use socketio_core::engine::packet::Message;
 pub use socketio_core::engine::{Revision, Transport};
 pub use socketio_core::rooms::Room;
 pub use socketio_core::socket::recovery::Config as RecoveryConfig;

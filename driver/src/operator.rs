@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use socketio_core::engine::buffer::Compression;
 use socketio_core::peer::Delivery;
 use socketio_core::rooms::{Room, Selector};
 use socketio_core::socket::EncodeError;
@@ -72,12 +73,19 @@ pub struct BroadcastOperator {
     namespace: Namespace,
     selector: Selector,
     delivery: Delivery,
+    compression: Compression,
     timeout: Option<Duration>,
 }
 
 impl BroadcastOperator {
     pub(crate) fn new(namespace: Namespace, selector: Selector) -> Self {
-        Self { namespace, selector, delivery: Delivery::Reliable, timeout: None }
+        Self {
+            namespace,
+            selector,
+            delivery: Delivery::Reliable,
+            compression: Compression::Allowed,
+            timeout: None,
+        }
     }
 
     /// Adds the sockets in any of these rooms. A socket in several of them gets one copy.
@@ -101,6 +109,13 @@ impl BroadcastOperator {
         self
     }
 
+    /// Whether transports may compress the message. Default: yes, from the server's threshold on.
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compression = compression(compress);
+        self
+    }
+
     /// Waits this long for acknowledgements.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -116,6 +131,7 @@ impl BroadcastOperator {
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EncodeError> {
         let Some(hub) = self.namespace.hub() else { return Ok(()) };
         let encoded = hub.config.socket.codec.event(self.namespace.nsp(), None, event, &args)?;
+        let encoded = encoded.with_compression(self.compression);
         self.namespace.publish(&self.selector, &encoded, self.delivery, hub.now());
         Ok(())
     }
@@ -183,6 +199,7 @@ impl BroadcastOperator {
 pub struct Emitter {
     pub(crate) socket: Socket,
     pub(crate) delivery: Delivery,
+    pub(crate) compression: Compression,
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -191,6 +208,13 @@ impl Emitter {
     #[must_use]
     pub fn volatile(mut self) -> Self {
         self.delivery = Delivery::Volatile;
+        self
+    }
+
+    /// Whether transports may compress the message.
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compression = compression(compress);
         self
     }
 
@@ -206,7 +230,7 @@ impl Emitter {
     /// # Errors
     /// As [`Socket::emit`].
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
-        self.socket.send_event(event, &args, self.delivery)
+        self.socket.send_event(event, &args, self.delivery, self.compression)
     }
 
     /// Sends an event and waits for its acknowledgement.
@@ -216,6 +240,10 @@ impl Emitter {
     pub fn emit_with_ack<R, T: Serialize>(&self, event: &str, args: T) -> AckFuture<R> {
         self.socket.send_with_ack(event, &args, self.timeout)
     }
+}
+
+pub(crate) fn compression(compress: bool) -> Compression {
+    if compress { Compression::Allowed } else { Compression::Forbidden }
 }
 
 /// How long a broadcast waits for acknowledgements when nobody said. The reference gives up at once there

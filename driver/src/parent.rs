@@ -69,7 +69,9 @@ pub(crate) fn look_up(hub: Arc<Hub>, slot: Slot, nsp: Nsp, auth: Payload) -> Tas
             let ask = async { (parent.matcher)(nsp.as_str().to_owned(), auth.clone()).await };
             if survive("matcher", ask).await == Some(true) {
                 let child = || Namespace::child(nsp.clone(), &hub, &parent.template);
-                hub.namespace_or_insert(&nsp, child);
+                // User code hears of it.
+                let made = survive("on_new_namespace", async { hub.namespace_or_insert(&nsp, child) }).await;
+                drop(made);
                 break;
             }
         }

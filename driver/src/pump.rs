@@ -28,6 +28,7 @@ use socketio_core::socket::{self as packet, DisconnectReason, Nsp, Payload};
 use socketio_core::{Instant, Sid};
 
 use crate::ack::Waiter;
+use crate::backlog::Backlog;
 use crate::cell::{Answer, Cell};
 use crate::dispatch::{self, Done, SocketError, Table, Task};
 use crate::handshake::{Handshake, RequestInfo};
@@ -44,6 +45,8 @@ pub(crate) struct Pump {
     sockets: Vec<(Slot, Socket)>,
     websockets: Vec<Ws>,
     tasks: FuturesUnordered<Task>,
+    /// What waits for running handlers to end.
+    backlog: Backlog,
     timer: Pin<Box<dyn Timer>>,
     /// What the timer is set to.
     armed: Instant,
@@ -60,6 +63,7 @@ impl Pump {
             sockets: Vec::new(),
             websockets: Vec::new(),
             tasks: FuturesUnordered::new(),
+            backlog: Backlog::default(),
             timer,
             armed: now,
             closed: false,
@@ -79,13 +83,14 @@ impl Pump {
             self.finish(done, cx);
             moved = true;
         }
+        moved |= self.catch_up(cx);
         moved |= self.drain(cx, now);
         moved | self.write(cx, now)
     }
 
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        // A client whose events pile up in handlers is not read from; TCP tells it to wait.
-        if self.tasks.len() >= MAX_RUNNING_HANDLERS {
+        // A client whose events pile up is not read from; TCP tells it to wait.
+        if self.backlog.is_full() {
             return false;
         }
         let mut moved = false;
@@ -169,18 +174,77 @@ impl Pump {
 
     fn dispatch(&mut self, event: Event<Waiter>, cx: &mut Context<'_>) {
         match event {
-            Event::Socket(protocol::Event::Emit { slot, event }) => {
+            Event::Socket(protocol::Event::Acked { waiter, args }) => waiter.resolve(Ok(args)),
+            Event::Socket(protocol::Event::AckFailed { waiter, error }) => waiter.resolve(Err(error)),
+            Event::Socket(event) => self.begin_or_queue(event, cx),
+            Event::Upgraded(transport) => {
+                tracing::trace!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
+            }
+            Event::Drained => {}
+            Event::Closed(reason) => {
+                tracing::debug!(sid = %self.cell.sid(), %reason, "session closed");
+                self.flush_backlog(cx);
+                self.cell.hub.remove(self.cell.sid());
+                self.cell.retire();
+                self.closed = true;
+            }
+        }
+    }
+
+    /// Begins what an event asks for, unless too much was begun and has not ended. What a client did waits its turn;
+    /// the end of a socket or of everything, which it did not ask for, waits for nothing.
+    fn begin_or_queue(&mut self, event: protocol::Event<Waiter>, cx: &mut Context<'_>) {
+        let is_end = match &event {
+            protocol::Event::Left { reason, .. } => *reason != DisconnectReason::ClientNamespaceDisconnect,
+            protocol::Event::Violation(_) => true,
+            _ => false,
+        };
+        if is_end {
+            self.flush_backlog(cx);
+        } else if !self.backlog.is_empty() || self.tasks.len() >= MAX_RUNNING_HANDLERS {
+            self.backlog.push(event);
+            if self.backlog.is_full() {
+                self.cell.set_congested(true);
+            }
+            return;
+        }
+        self.begin(event, cx);
+    }
+
+    /// Begins what has waited, as far as there is room.
+    fn catch_up(&mut self, cx: &mut Context<'_>) -> bool {
+        let was_full = self.backlog.is_full();
+        let mut moved = false;
+        while self.tasks.len() < MAX_RUNNING_HANDLERS
+            && let Some(event) = self.backlog.pop()
+        {
+            self.begin(event, cx);
+            moved = true;
+        }
+        if was_full && !self.backlog.is_full() {
+            self.cell.set_congested(false);
+        }
+        moved
+    }
+
+    /// Begins all that has waited: what comes behind it waits for nothing.
+    fn flush_backlog(&mut self, cx: &mut Context<'_>) {
+        while let Some(event) = self.backlog.pop() {
+            self.begin(event, cx);
+        }
+        self.cell.set_congested(false);
+    }
+
+    fn begin(&mut self, event: protocol::Event<Waiter>, cx: &mut Context<'_>) {
+        match event {
+            protocol::Event::Emit { slot, event } => {
                 if let Some(socket) = self.socket(slot) {
                     self.receive(socket, event, cx);
                 }
             }
-            Event::Socket(protocol::Event::Acked { waiter, args }) => waiter.resolve(Ok(args)),
-            Event::Socket(protocol::Event::AckFailed { waiter, error }) => waiter.resolve(Err(error)),
-            Event::Socket(protocol::Event::ConnectRequest { slot, nsp, auth }) => {
-                self.connect(slot, &nsp, auth, cx)
-            }
-            Event::Socket(protocol::Event::Left { slot, reason }) => self.left(slot, reason, cx),
-            Event::Socket(protocol::Event::Violation(error)) => {
+            protocol::Event::ConnectRequest { slot, nsp, auth } => self.connect(slot, &nsp, auth, cx),
+            protocol::Event::Left { slot, reason } => self.left(slot, reason, cx),
+            protocol::Event::Violation(error) => {
                 tracing::debug!(sid = %self.cell.sid(), %error, "closed: the client broke the protocol");
                 let error = Arc::new(SocketError::from(error));
                 let sockets: Vec<_> = self.sockets.iter().map(|(_, socket)| socket.clone()).collect();
@@ -188,16 +252,8 @@ impl Pump {
                     self.report(socket, &error, cx);
                 }
             }
-            Event::Upgraded(transport) => {
-                tracing::trace!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
-            }
-            Event::Drained => {}
-            Event::Closed(reason) => {
-                tracing::debug!(sid = %self.cell.sid(), %reason, "session closed");
-                self.cell.hub.remove(self.cell.sid());
-                self.cell.retire();
-                self.closed = true;
-            }
+            protocol::Event::Acked { waiter, args } => waiter.resolve(Ok(args)),
+            protocol::Event::AckFailed { waiter, error } => waiter.resolve(Err(error)),
         }
     }
 
@@ -290,14 +346,10 @@ impl Pump {
         (Identity { id, pid: Some(pid), since: Some(since), recovered }, past.map(|(past, _)| past))
     }
 
-    /// In revision 3 the id of a socket tells the session's (REFERENCE 2.5): its clients work it out themselves.
     fn socket_id(&self, nsp: &Nsp) -> Sid {
-        let sid = self.cell.sid();
-        match self.cell.peek(|peer| peer.revision()) {
-            Some(Revision::V3) if nsp.is_root() => sid.clone(),
-            Some(Revision::V3) => format!("{nsp}#{sid}").as_str().into(),
-            _ => self.cell.hub.generate_id(),
-        }
+        let hub = &self.cell.hub;
+        let id = self.cell.peek(|peer| peer.socket_id(nsp, || hub.generate_id()));
+        id.unwrap_or_else(|| hub.generate_id())
     }
 
     fn finish(&mut self, done: Done, cx: &mut Context<'_>) {
@@ -306,6 +358,7 @@ impl Pump {
             Done::Admission(socket, Ok(())) => self.admit(&socket, cx),
             Done::Admission(socket, Err(error)) => {
                 self.forget(&socket);
+                socket.clear_handlers();
                 self.refuse(socket.slot(), &error);
             }
             Done::Screening(socket, event, Ok(())) => {
@@ -362,7 +415,7 @@ impl Pump {
         accepted.flatten().is_some()
     }
 
-    fn refuse(&mut self, slot: Slot, error: &ConnectError) {
+    fn refuse(&self, slot: Slot, error: &ConnectError) {
         log_refusal(self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref())));
     }
 
@@ -517,8 +570,8 @@ fn ended(lane: socketio_core::Lane, end: End) -> Input {
     }
 }
 
-/// Handlers of one client that wait for something at the same time, past which it is not read from. Enough for any
-/// client that is not broken; each is some hundred bytes.
+/// Handlers of one client that wait for something at the same time, past which its events wait in the backlog. Enough
+/// for any client that is not broken; each is some hundred bytes.
 const MAX_RUNNING_HANDLERS: usize = 1024;
 
 /// Outputs taken from the core before they are carried out.

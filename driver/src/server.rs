@@ -8,16 +8,23 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::request::Parts;
 use socketio_core::Bytes;
+use socketio_core::Sid;
 use socketio_core::engine::buffer::BufferLimits;
 use socketio_core::engine::handshake::Transports;
-use socketio_core::engine::http::{Cors, RouteConfig, TrailingSlash};
+use socketio_core::engine::http::{Cookie, Cors, DEFAULT_COMPRESSION_THRESHOLD, RouteConfig, TrailingSlash};
+use socketio_core::engine::packet::Message;
 use socketio_core::engine::server as engine;
 use socketio_core::peer::Config;
 use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
+use crate::dispatch::BoxError;
 use crate::fallback::Fallback;
+use crate::handshake::Handshake;
+use crate::hooks::{ConnectionError, Hooks};
 use crate::hub::{Admission, Hub};
 use crate::namespace::Namespace;
 use crate::parent::ParentNamespace;
@@ -57,6 +64,9 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 allow_upgrades: true,
                 cleanup_empty_child_namespaces: false,
                 recovery: None,
+                hooks: Hooks::default(),
+                cookie: None,
+                http_compression: Some(DEFAULT_COMPRESSION_THRESHOLD),
                 allow_eio3: false,
                 fallback: Fallback::default(),
             },
@@ -121,6 +131,75 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn connection_state_recovery(mut self, config: recovery::Config) -> Self {
         self.admission.recovery = Some(config);
+        self
+    }
+
+    /// Asks `decide` before a session is opened, by GET or by websocket; the message of a refusal goes to the client
+    /// with code 4, `Forbidden` if it is empty. The credentials are not known yet: they come with the CONNECT packet,
+    /// and are a matter for [`Namespace::use_middleware`]. Not asked when a session moves to a websocket.
+    #[must_use]
+    pub fn allow_request<F, Fut>(mut self, decide: F) -> Self
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.admission.hooks.allow_request(decide);
+        self
+    }
+
+    /// Makes the ids of sessions. Whoever guesses one owns the session: the default takes 12 bytes from the operating
+    /// system's generator. An error refuses the client with code 3.
+    #[must_use]
+    pub fn generate_id<F, Fut>(mut self, generate: F) -> Self
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Sid, BoxError>> + Send + 'static,
+    {
+        self.admission.hooks.generate_id(generate);
+        self
+    }
+
+    /// Lets `edit` change the headers of the first response of each session: that to a polling handshake, or the 101.
+    #[must_use]
+    pub fn initial_headers(mut self, edit: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static) -> Self {
+        self.admission.hooks.initial_headers(edit);
+        self
+    }
+
+    /// Lets `edit` change the headers of every successful polling response and every 101.
+    #[must_use]
+    pub fn headers(mut self, edit: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static) -> Self {
+        self.admission.hooks.headers(edit);
+        self
+    }
+
+    /// Shows `see` every request that is refused, with code, message and context (REFERENCE 1.6).
+    #[must_use]
+    pub fn on_connection_error(mut self, see: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static) -> Self {
+        self.admission.hooks.connection_error(see);
+        self
+    }
+
+    /// Sets a cookie with the session id in the answer to a polling handshake, for load balancers that keep a client
+    /// on one node by it. Default: none.
+    #[must_use]
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.admission.cookie = Some(cookie);
+        self
+    }
+
+    /// From how many bytes on poll responses are compressed for clients that take gzip or deflate; `None` for never.
+    /// Default: 1024.
+    #[must_use]
+    pub fn http_compression(mut self, threshold: Option<usize>) -> Self {
+        self.admission.http_compression = threshold;
+        self
+    }
+
+    /// A message that every client gets right behind the handshake, in the same response. Default: none.
+    #[must_use]
+    pub fn initial_packet(mut self, message: Message) -> Self {
+        self.engine.initial_message = Some(message);
         self
     }
 

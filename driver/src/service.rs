@@ -12,25 +12,26 @@ use std::task::{Context, Poll};
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use socketio_core::Bytes;
+use http_body_util::Full;
+use hyper::upgrade::OnUpgrade;
 use socketio_core::engine::Transport;
-use socketio_core::engine::format::Format;
 use socketio_core::engine::http::{
-    self as rules, ExistingRequest, HandshakeRequest, Headers, Kind, Request, Response, Route,
+    self as rules, ExistingRequest, HandshakeRequest, Headers, Kind, Refusal, Request, Response, Route,
 };
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{Input, Opening};
 use socketio_core::peer::Peer;
-use tungstenite::handshake::derive_accept_key;
+use socketio_core::socket::Payload;
+use socketio_core::{Bytes, Sid};
 
-use crate::cell::{Answer, Cell, Pending};
-use crate::handshake::RequestInfo;
+use crate::body::{BodyError, collect, compress};
+use crate::cell::{Answer, Cell};
+use crate::handshake::{Handshake, RequestInfo};
 use crate::hub::Hub;
 use crate::pump::Pump;
-use crate::runtime::Io;
+use crate::upgrade::{spawn_upgrade, switch};
 use crate::ws::{self, Ws};
 
 /// Where a connection comes from: an extension of the requests given to a [`Service`], for `handshake().address()`.
@@ -39,8 +40,8 @@ pub struct PeerAddress(pub SocketAddr);
 
 /// The server as a tower service, to be mounted into a server of your own at its path (`/socket.io/`).
 ///
-/// Requests for anything else get the [fallback](crate::ServerBuilder::fallback), which is a 404 by default. The connections must support HTTP upgrades; those of axum and of
-/// hyper's `with_upgrades` do.
+/// Requests for anything else get the [fallback](crate::ServerBuilder::fallback), which is a 404 by default. The
+/// connections must support HTTP upgrades; those of axum and of hyper's `with_upgrades` do.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) hub: Arc<Hub>,
@@ -111,277 +112,287 @@ impl Headers for Fields<'_> {
 pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B>, from: From) -> Handled {
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let (head, body) = request.into_parts();
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let fields = Fields(&head.headers);
-    let request = Request { method: head.method.as_str(), target, headers: &fields };
-    let route = rules::route(&hub.admission.routes, &request);
-    let extra = hub.admission.routes.cors.as_ref().map(|cors| cors.headers(&request)).unwrap_or_default();
-    let upgrade = hub.admission.routes.is_upgrade(&request);
-    let answer = match route {
-        Route::NotOurs if request.is_upgrade() => return Handled::ForeignUpgrade,
+    let exchange = Exchange::new(hub, &head, from);
+    let answer = match rules::route(&hub.admission.routes, &exchange.request()) {
+        Route::NotOurs if exchange.request().is_upgrade() => return Handled::ForeignUpgrade,
         Route::NotOurs => return Handled::Response(hub.admission.fallback.answer(head)),
         Route::Preflight(response) => return Handled::Response(convert(response)),
-        Route::Refuse(refusal) if upgrade => Ok(refusal.upgrade_response()),
-        Route::Refuse(refusal) => Ok(refusal.response()),
-        Route::Handshake(handshake) => {
-            let refused = handshake.check_revision(hub.admission.allow_eio3).err();
-            match refused {
-                Some(refusal) if upgrade => Ok(refusal.upgrade_response()),
-                Some(refusal) => Ok(refusal.response()),
-                None if upgrade => open_websocket(hub, &request, &handshake, on_upgrade, &head.headers, from),
-                None => open_polling(hub, &handshake, target, &head.headers, from).await,
-            }
-        }
-        Route::Existing(existing) => {
-            let cell = hub.find(&existing.sid);
-            let session = cell
-                .as_ref()
-                .and_then(|cell| cell.peek(|peer| Some((peer.transport()?, peer.revision()))))
-                .flatten();
-            match (existing.check(session), cell) {
-                (Err(refusal), _) if upgrade => Ok(refusal.upgrade_response()),
-                (Err(refusal), _) => Ok(refusal.response()),
-                (Ok(()), None) => Err(Failed::Abort),
-                (Ok(()), Some(cell)) => match existing.kind {
-                    Kind::Get => poll(&cell).await,
-                    Kind::Post => post(&cell, rules::post_form(&fields), body).await,
-                    Kind::Upgrade => probe(&cell, &request, &existing, on_upgrade),
-                    Kind::OtherMethod => Ok(Response::method_not_supported()),
-                },
-            }
-        }
+        Route::Refuse(refusal) => Answered::Refused(refusal),
+        Route::Handshake(handshake) => exchange.open(&handshake, on_upgrade).await,
+        Route::Existing(existing) => exchange.carry_on(&existing, on_upgrade, body).await,
     };
-    let polled = answer.is_ok() && !upgrade;
-    let mut response = match answer {
-        Ok(response) => convert(response),
-        Err(Failed::Upgrading(response)) => response,
-        Err(Failed::Abort) => return Handled::Abort,
-    };
-    let xss = if polled { rules::xss_protection(&fields) } else { None };
-    for field in extra.into_iter().chain(xss) {
-        add(response.headers_mut(), field.name, &field.value);
-    }
-    Handled::Response(response)
+    exchange.finish(answer)
 }
 
-/// Why there is no plain response.
-enum Failed {
+/// One request, while it is answered.
+struct Exchange<'a> {
+    hub: &'a Arc<Hub>,
+    head: &'a Parts,
+    fields: Fields<'a>,
+    from: From,
+    /// Whether it is answered as a request for a websocket.
+    upgrade: bool,
+}
+
+/// What a request comes to.
+enum Answered {
+    /// A response of the session; the first one of a session names it.
+    Polled(Response, Option<Sid>),
+    /// A response that is no part of a session.
+    Plain(Response),
+    Refused(Refusal),
+    /// The connection becomes a websocket, whether that of a new session or not.
+    Switched(http::Response<Full<Bytes>>, Stage),
     Abort,
-    /// Not a failure: a response that the core does not write, 101.
-    Upgrading(http::Response<Full<Bytes>>),
 }
 
-/// The session moves to a task of its own; the request waits for what it has to say.
-async fn open_polling(
-    hub: &Arc<Hub>,
-    handshake: &HandshakeRequest<'_>,
-    target: &str,
-    headers: &HeaderMap,
-    from: From,
-) -> Result<Response, Failed> {
-    let lane = hub.next_lane();
-    let peer = Peer::polling(hub.config.clone(), opening(hub, handshake), lane, hub.now());
-    let cell = Arc::new(Cell::new(hub.clone(), peer, Some(lane)));
-    let info = request_info(hub, target, headers, from);
-    let pending = cell.first_request(lane);
-    if !hub.insert(cell.clone()) {
-        cell.retire();
-        return Err(Failed::Abort);
-    }
-    hub.runtime.spawn(Box::pin(Pump::new(cell, Arc::new(info))));
-    finish(&pending).await
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Handshake,
+    Later,
 }
 
-fn open_websocket(
-    hub: &Arc<Hub>,
-    request: &Request<'_>,
-    handshake: &HandshakeRequest<'_>,
-    on_upgrade: Option<OnUpgrade>,
-    headers: &HeaderMap,
-    from: From,
-) -> Result<Response, Failed> {
-    let (on_upgrade, response) = match switch(request, on_upgrade) {
-        Ok(switched) => switched,
-        Err(refused) => return Ok(refused),
-    };
-    let hub = hub.clone();
-    if handshake.transport == Transport::Polling {
-        spawn_upgrade(hub.clone(), on_upgrade, |io, _| async move { ws::turn_away(io, hub.now()).await });
-        return Err(Failed::Upgrading(response));
+impl<'a> Exchange<'a> {
+    fn new(hub: &'a Arc<Hub>, head: &'a Parts, from: From) -> Self {
+        let mut exchange = Self { hub, head, fields: Fields(&head.headers), from, upgrade: false };
+        exchange.upgrade = hub.admission.routes.is_upgrade(&exchange.request());
+        exchange
     }
-    let opening = opening(&hub, handshake);
-    let info = Arc::new(request_info(&hub, request.target, headers, from));
-    spawn_upgrade(hub.clone(), on_upgrade, |io, early| async move {
-        let lane = hub.next_lane();
-        let peer = Peer::websocket(hub.config.clone(), opening, lane, hub.now());
-        let cell = Arc::new(Cell::new(hub.clone(), peer, None));
-        if hub.insert(cell.clone()) {
-            let ws = Ws::server(lane, io, early, hub.config.engine.max_payload_bytes);
-            Pump::new(cell, info).with_websocket(ws).await;
+
+    fn request(&self) -> Request<'_> {
+        Request { method: self.head.method.as_str(), target: self.target(), headers: &self.fields }
+    }
+
+    fn target(&self) -> &str {
+        self.head.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+
+    /// Opens a session, if the application allows it. The last checks of REFERENCE 1.6, in its order.
+    async fn open(&self, handshake: &HandshakeRequest<'_>, on_upgrade: Option<OnUpgrade>) -> Answered {
+        let hub = self.hub;
+        if self.upgrade && handshake.transport == Transport::Polling {
+            return self.turn_away(on_upgrade);
         }
-    });
-    Err(Failed::Upgrading(response))
-}
-
-/// A websocket for a session that exists: the core decides whether it is a probe or one too many.
-fn probe(
-    cell: &Arc<Cell>,
-    request: &Request<'_>,
-    existing: &ExistingRequest<'_>,
-    on_upgrade: Option<OnUpgrade>,
-) -> Result<Response, Failed> {
-    let (on_upgrade, response) = match switch(request, on_upgrade) {
-        Ok(switched) => switched,
-        Err(refused) => return Ok(refused),
-    };
-    let (hub, cell) = (cell.hub.clone(), cell.clone());
-    let is_websocket = existing.transport == Transport::Websocket;
-    spawn_upgrade(hub.clone(), on_upgrade, move |io, early| async move {
-        if is_websocket {
-            let ws = Ws::server(hub.next_lane(), io, early, hub.config.engine.max_payload_bytes);
-            // The session ended while the connection was upgraded: dropping it is all there is to say.
-            let _ = cell.attach(ws, hub.now());
+        let info = RequestInfo::new(
+            self.target(),
+            &self.head.headers,
+            self.from.address,
+            self.from.secure,
+            hub.runtime.unix_time(),
+        );
+        let request = Handshake { request: Arc::new(info), auth: Payload::EMPTY_OBJECT };
+        let hooks = &hub.admission.hooks;
+        if let Err(refusal) = hooks.allow(&request).await {
+            return Answered::Refused(refusal);
+        }
+        if let Err(refusal) = handshake.check_revision(hub.admission.allow_eio3) {
+            return Answered::Refused(refusal);
+        }
+        let sid = match hooks.id(&request, || hub.generate_id()).await {
+            Ok(sid) => sid,
+            Err(refusal) => return Answered::Refused(refusal),
+        };
+        let opening = opening(hub, handshake, sid);
+        if self.upgrade {
+            self.open_websocket(opening, request.request, on_upgrade)
         } else {
-            ws::turn_away(io, hub.now()).await;
+            self.open_polling(opening, request.request).await
         }
-    });
-    Err(Failed::Upgrading(response))
-}
+    }
 
-async fn poll(cell: &Arc<Cell>) -> Result<Response, Failed> {
-    let lane = cell.hub.next_lane();
-    let pending = cell.request(lane, Input::Poll(lane), cell.hub.now()).ok_or(Failed::Abort)?;
-    finish(&pending).await
-}
+    /// The session moves to a task of its own; the request waits for what it has to say.
+    async fn open_polling(&self, opening: Opening, info: Arc<RequestInfo>) -> Answered {
+        let hub = self.hub;
+        let (lane, sid) = (hub.next_lane(), opening.sid.clone());
+        let peer = Peer::polling(hub.config.clone(), opening, lane, hub.now());
+        let cell = Arc::new(Cell::new(hub.clone(), peer, Some(lane)));
+        let pending = cell.first_request(lane);
+        if !hub.insert(cell.clone()) {
+            cell.retire();
+            return Answered::Abort;
+        }
+        hub.runtime.spawn(Box::pin(Pump::new(cell, info)));
+        match pending.answer().await {
+            Answer::Respond(response) => Answered::Polled(response, Some(sid)),
+            Answer::Abort => Answered::Abort,
+        }
+    }
 
-async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Result<Response, Failed> {
-    let lane = cell.hub.next_lane();
-    let pending = cell.request(lane, Input::Post(lane, form), cell.hub.now()).ok_or(Failed::Abort)?;
-    let limit = cell.hub.config.engine.max_payload_bytes;
-    let input = {
-        let mut body = pin!(collect(body, limit));
-        // The answer may come first: two POSTs at once, or a session that ends.
-        let mut answer = &pending;
-        let outcome = poll_fn(|cx| match body.as_mut().poll(cx) {
-            Poll::Ready(collected) => Poll::Ready(Ok(collected)),
-            Poll::Pending => Pin::new(&mut answer).poll(cx).map(Err),
+    fn open_websocket(
+        &self,
+        opening: Opening,
+        info: Arc<RequestInfo>,
+        on_upgrade: Option<OnUpgrade>,
+    ) -> Answered {
+        let (on_upgrade, response) = match switch(&self.request(), on_upgrade) {
+            Ok(switched) => switched,
+            Err(refused) => return Answered::Plain(refused),
+        };
+        let hub = self.hub.clone();
+        spawn_upgrade(self.hub, on_upgrade, |io, early| async move {
+            let lane = hub.next_lane();
+            let peer = Peer::websocket(hub.config.clone(), opening, lane, hub.now());
+            let cell = Arc::new(Cell::new(hub.clone(), peer, None));
+            if hub.insert(cell.clone()) {
+                let ws = Ws::server(lane, io, early, hub.config.engine.max_payload_bytes);
+                Pump::new(cell, info).with_websocket(ws).await;
+            }
         });
-        match outcome.await {
-            Ok(Ok(body)) => Input::PostBody(lane, body),
-            Ok(Err(BodyError::TooLarge)) => Input::PostTooLarge(lane),
-            Ok(Err(BodyError::Broken)) => return Err(Failed::Abort),
-            Err(answer) => return take(answer),
+        Answered::Switched(response, Stage::Handshake)
+    }
+
+    /// A request for a session that exists.
+    async fn carry_on<B: Body>(
+        &self,
+        existing: &ExistingRequest<'_>,
+        on_upgrade: Option<OnUpgrade>,
+        body: B,
+    ) -> Answered {
+        let cell = self.hub.find(&existing.sid);
+        let session = cell
+            .as_ref()
+            .and_then(|cell| cell.peek(|peer| Some((peer.transport()?, peer.revision()))))
+            .flatten();
+        if let Err(refusal) = existing.check(session) {
+            return Answered::Refused(refusal);
         }
+        let Some(cell) = cell else { return Answered::Abort };
+        match existing.kind {
+            Kind::Get => poll(&cell).await,
+            Kind::Post => post(&cell, rules::post_form(&self.fields), body).await,
+            Kind::Upgrade if existing.transport == Transport::Websocket => self.probe(cell, on_upgrade),
+            Kind::Upgrade => self.turn_away(on_upgrade),
+            Kind::OtherMethod => Answered::Plain(Response::method_not_supported()),
+        }
+    }
+
+    /// A websocket for a session that exists: the core decides whether it is a probe or one too many.
+    fn probe(&self, cell: Arc<Cell>, on_upgrade: Option<OnUpgrade>) -> Answered {
+        let (on_upgrade, response) = match switch(&self.request(), on_upgrade) {
+            Ok(switched) => switched,
+            Err(refused) => return Answered::Plain(refused),
+        };
+        let hub = self.hub.clone();
+        spawn_upgrade(self.hub, on_upgrade, |io, early| async move {
+            let ws = Ws::server(hub.next_lane(), io, early, hub.config.engine.max_payload_bytes);
+            // The session may have ended while the connection was upgraded: dropping it is all there is to say.
+            let _ = cell.attach(ws, hub.now());
+        });
+        Answered::Switched(response, Stage::Later)
+    }
+
+    /// A websocket that says it wants to poll: it gets its upgrade, and is closed at once (REFERENCE 1.6).
+    fn turn_away(&self, on_upgrade: Option<OnUpgrade>) -> Answered {
+        let (on_upgrade, response) = match switch(&self.request(), on_upgrade) {
+            Ok(switched) => switched,
+            Err(refused) => return Answered::Plain(refused),
+        };
+        let hub = self.hub.clone();
+        spawn_upgrade(self.hub, on_upgrade, |io, _| async move { ws::turn_away(io, hub.now()).await });
+        Answered::Switched(response, Stage::Later)
+    }
+
+    /// Writes the response, with everything that is not the session's business.
+    fn finish(&self, answer: Answered) -> Handled {
+        let admission = &self.hub.admission;
+        let (mut response, stage) = match answer {
+            Answered::Abort => return Handled::Abort,
+            Answered::Plain(response) => (convert(response), None),
+            Answered::Refused(refusal) => {
+                admission.hooks.refused(&refusal, self.head);
+                let refused = if self.upgrade { refusal.upgrade_response() } else { refusal.response() };
+                (convert(refused), None)
+            }
+            Answered::Switched(response, stage) => (response, Some(stage)),
+            Answered::Polled(response, sid) => {
+                let stage = if sid.is_some() { Stage::Handshake } else { Stage::Later };
+                let stage = (response.status == 200).then_some(stage);
+                let cookie =
+                    admission.cookie.as_ref().zip(sid).map(|(cookie, sid)| cookie.header(sid.as_str()));
+                let response = response.with(cookie.into_iter().chain(rules::xss_protection(&self.fields)));
+                (self.compressed(response), stage)
+            }
+        };
+        let cors =
+            admission.routes.cors.as_ref().map(|cors| cors.headers(&self.request())).unwrap_or_default();
+        for field in cors {
+            add(response.headers_mut(), field.name, &field.value);
+        }
+        if let Some(stage) = stage {
+            admission.hooks.edit(response.headers_mut(), self.head, stage == Stage::Handshake);
+        }
+        Handled::Response(response)
+    }
+
+    /// Polls alone are compressed: the answer to a POST is never long enough.
+    fn compressed(&self, mut response: Response) -> http::Response<Full<Bytes>> {
+        let threshold = self.hub.admission.http_compression;
+        let encoding =
+            rules::content_encoding(&self.fields, response.body.len(), response.compressible, threshold);
+        if let Some(encoding) = encoding {
+            response.body = compress(&response.body, encoding);
+        }
+        let mut response = convert(response);
+        if let Some(encoding) = encoding {
+            add(response.headers_mut(), "content-encoding", encoding.name().as_bytes());
+        }
+        response
+    }
+}
+
+async fn poll(cell: &Arc<Cell>) -> Answered {
+    let lane = cell.hub.next_lane();
+    match cell.request(lane, Input::Poll(lane), cell.hub.now()) {
+        Some(pending) => polled(pending.answer().await),
+        None => Answered::Abort,
+    }
+}
+
+async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Answered {
+    let lane = cell.hub.next_lane();
+    let Some(pending) = cell.request(lane, Input::Post(lane, form), cell.hub.now()) else {
+        return Answered::Abort;
+    };
+    let mut body = pin!(async {
+        let body = collect(body, cell.hub.config.engine.max_payload_bytes).await;
+        // What was read is held back like what stands unread on a websocket.
+        poll_fn(|cx| cell.poll_room(cx)).await;
+        body
+    });
+    let mut answer = pin!(pending.answer());
+    // The answer may come first: two POSTs at once, or a session that ends.
+    let outcome = poll_fn(|cx| match body.as_mut().poll(cx) {
+        Poll::Ready(collected) => Poll::Ready(Ok(collected)),
+        Poll::Pending => answer.as_mut().poll(cx).map(Err),
+    });
+    let input = match outcome.await {
+        Ok(Ok(body)) => Input::PostBody(lane, body),
+        Ok(Err(BodyError::TooLarge)) => Input::PostTooLarge(lane),
+        Ok(Err(BodyError::Broken)) => return Answered::Abort,
+        Err(answer) => return polled(answer),
     };
     pending.input(input, cell.hub.now());
-    finish(&pending).await
+    polled(answer.await)
 }
 
-async fn finish(mut pending: &Pending) -> Result<Response, Failed> {
-    take(poll_fn(|cx| Pin::new(&mut pending).poll(cx)).await)
-}
-
-fn take(answer: Answer) -> Result<Response, Failed> {
+fn polled(answer: Answer) -> Answered {
     match answer {
-        Answer::Respond(response) => Ok(response),
-        Answer::Abort => Err(Failed::Abort),
+        Answer::Respond(response) => Answered::Polled(response, None),
+        Answer::Abort => Answered::Abort,
     }
 }
 
-fn opening(hub: &Hub, handshake: &HandshakeRequest<'_>) -> Opening {
+fn opening(hub: &Hub, handshake: &HandshakeRequest<'_>, sid: Sid) -> Opening {
     let upgrades = match hub.admission.allow_upgrades {
         true => hub.admission.routes.transports.upgrades(handshake.transport),
         false => Vec::new(),
     };
-    Opening {
-        sid: hub.generate_id(),
-        format: Format {
-            revision: handshake.revision,
-            binary: handshake.binary,
-            jsonp: handshake.jsonp.clone(),
-        },
-        upgrades,
-    }
-}
-
-fn request_info(hub: &Hub, target: &str, headers: &HeaderMap, from: From) -> RequestInfo {
-    RequestInfo::new(target, headers, from.address, from.secure, hub.runtime.unix_time())
-}
-
-/// The 101 that turns the connection into a websocket, or what is wrong with the request for one.
-fn switch(
-    request: &Request<'_>,
-    on_upgrade: Option<OnUpgrade>,
-) -> Result<(OnUpgrade, http::Response<Full<Bytes>>), Response> {
-    let accepted = rules::check_websocket(request)?;
-    let on_upgrade = on_upgrade.ok_or_else(Response::bad_request)?;
-    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    add(headers, "sec-websocket-accept", derive_accept_key(accepted.key).as_bytes());
-    if let Some(protocol) = accepted.protocol {
-        add(headers, "sec-websocket-protocol", protocol.as_bytes());
-    }
-    Ok((on_upgrade, response))
-}
-
-/// Carries on with the bare connection once the 101 is written.
-fn spawn_upgrade<F, Fut>(hub: Arc<Hub>, on_upgrade: OnUpgrade, then: F)
-where
-    F: FnOnce(Box<dyn Io>, Bytes) -> Fut + Send + 'static,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    hub.runtime.spawn(Box::pin(async move {
-        // The client left instead.
-        let Ok(upgraded) = on_upgrade.await else { return };
-        let (io, early) = bare(upgraded);
-        then(io, early).await;
-    }));
-}
-
-/// The connection without hyper's wrapping, where it is one of ours, and what was read too far.
-fn bare(upgraded: Upgraded) -> (Box<dyn Io>, Bytes) {
-    match upgraded.downcast::<Box<dyn Io>>() {
-        Ok(parts) => (parts.io, parts.read_buf),
-        Err(upgraded) => (Box::new(upgraded), Bytes::new()),
-    }
-}
-
-enum BodyError {
-    TooLarge,
-    Broken,
-}
-
-/// A whole body. One that arrives in one piece, as most do, is not copied.
-async fn collect<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
-    use bytes::Buf as _;
-
-    let mut body = pin!(body);
-    let mut collected = bytes::BytesMut::new();
-    let mut total = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(mut data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
-        let len = data.remaining();
-        total += len;
-        if total > limit {
-            // Read on, so that the client hears the answer instead of a broken pipe; but not for ever.
-            if total > limit.saturating_mul(DISCARD_FACTOR) {
-                break;
-            }
-            collected = bytes::BytesMut::new();
-        } else if collected.is_empty() && body.is_end_stream() {
-            return Ok(data.copy_to_bytes(len));
-        } else {
-            collected.extend_from_slice(&data.copy_to_bytes(len));
-        }
-    }
-    if total > limit { Err(BodyError::TooLarge) } else { Ok(collected.freeze()) }
+    Opening { sid, format: handshake.format(), upgrades }
 }
 
 fn convert(response: Response) -> http::Response<Full<Bytes>> {
-    let mut converted =
-        empty(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut converted = empty(status);
     for (name, value) in response.fields() {
         add(converted.headers_mut(), name, value);
     }
@@ -389,7 +400,7 @@ fn convert(response: Response) -> http::Response<Full<Bytes>> {
     converted
 }
 
-fn add(headers: &mut HeaderMap, name: &str, value: &[u8]) {
+pub(crate) fn add(headers: &mut HeaderMap, name: &str, value: &[u8]) {
     if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
         headers.append(name, value);
     }
@@ -400,6 +411,3 @@ pub(crate) fn empty(status: StatusCode) -> http::Response<Full<Bytes>> {
     *response.status_mut() = status;
     response
 }
-
-/// How many times the limit of a body is read and thrown away before the connection is given up.
-const DISCARD_FACTOR: usize = 16;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use socketio_core::engine::Transport;
+use socketio_core::engine::buffer::Compression;
 use socketio_core::peer::{Delivery, SendError};
 use socketio_core::rooms::{Room, Selector};
 use socketio_core::socket::recovery::{self, Position};
@@ -22,7 +23,7 @@ use crate::cell::Cell;
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
-use crate::operator::{BroadcastOperator, Emitter, Rooms};
+use crate::operator::{self, BroadcastOperator, Emitter, Rooms};
 use crate::reply::Reply;
 
 /// One client in one namespace. Cheap to clone; a clone does not keep the connection alive.
@@ -37,6 +38,9 @@ struct Shared {
     namespace: Namespace,
     handshake: Handshake,
     connected: AtomicBool,
+    /// It has left its namespace, or was never let in. Handlers set after that are dropped at once: they would keep
+    /// themselves alive by the socket they capture.
+    over: AtomicBool,
     /// Whether its own table has handlers for outgoing events.
     watched: AtomicBool,
     /// Most sockets have neither handlers nor data of their own.
@@ -78,6 +82,7 @@ impl Socket {
             namespace,
             handshake,
             connected: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             own: Mutex::new(None),
         }))
@@ -264,6 +269,11 @@ impl Socket {
 
     pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut own = self.own();
+        // Asked under the lock: what is not dropped here is found by `clear_handlers`.
+        if self.0.over.load(Ordering::Acquire) {
+            drop(own);
+            return change(&mut Table::default());
+        }
         let table = Arc::make_mut(&mut own.get_or_insert_default().table);
         let result = change(table);
         self.0.watched.store(table.has_outgoing(), Ordering::Release);
@@ -286,8 +296,9 @@ impl Socket {
         self.own().as_ref().map(|own| own.table.clone())
     }
 
-    /// Drops its handlers, and with them what they captured.
+    /// Drops its handlers, those to come included, and with them what they captured.
     pub(crate) fn clear_handlers(&self) {
+        self.0.over.store(true, Ordering::Release);
         let table = self.own().as_mut().map(|own| std::mem::take(&mut own.table));
         drop(table);
     }
@@ -379,7 +390,7 @@ impl Socket {
     /// [`EmitError::Disconnected`] when the socket has left, [`EmitError::Full`] when the client reads too slowly,
     /// [`EmitError::Encode`] when the name is reserved or the arguments do not serialize.
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
-        self.send_event(event, &args, Delivery::Reliable)
+        self.send_event(event, &args, Delivery::Reliable, Compression::Allowed)
     }
 
     /// Sends an event and waits for its acknowledgement, for ever unless a [`timeout`](Self::timeout) says otherwise
@@ -393,12 +404,22 @@ impl Socket {
 
     /// Waits this long for the acknowledgement.
     pub fn timeout(&self, timeout: Duration) -> Emitter {
-        Emitter { socket: self.clone(), delivery: Delivery::Reliable, timeout: Some(timeout) }
+        Emitter { timeout: Some(timeout), ..self.emitter() }
     }
 
     /// Drops the message if the connection is not ready at that instant.
     pub fn volatile(&self) -> Emitter {
-        Emitter { socket: self.clone(), delivery: Delivery::Volatile, timeout: None }
+        Emitter { delivery: Delivery::Volatile, ..self.emitter() }
+    }
+
+    /// Whether transports may compress the message. Default: yes, from the server's threshold on.
+    pub fn compress(&self, compress: bool) -> Emitter {
+        Emitter { compression: operator::compression(compress), ..self.emitter() }
+    }
+
+    fn emitter(&self) -> Emitter {
+        let (delivery, compression) = (Delivery::Reliable, Compression::Allowed);
+        Emitter { socket: self.clone(), delivery, compression, timeout: None }
     }
 
     pub(crate) fn send_event<T: Serialize>(
@@ -406,9 +427,11 @@ impl Socket {
         event: &str,
         args: &T,
         delivery: Delivery,
+        compression: Compression,
     ) -> Result<(), EmitError> {
         let codec = self.0.cell.hub.config.socket.codec;
         let encoded = codec.event(self.0.namespace.nsp(), None, event, args)?;
+        let encoded = encoded.with_compression(compression);
         if delivery == Delivery::Reliable && self.0.identity.pid.is_some() {
             // To its own room, as in the reference: so it is kept for the time that it is away.
             if !self.is_live() {

@@ -4,3 +4,5 @@
 
 #[cfg(feature = "chat")]
 pub mod chat;
+pub mod clock;
+pub mod server;

@@ -14,7 +14,7 @@ use crate::engine::packet::Frame;
 use crate::engine::server::{self as engine, Opening, Session};
 use crate::engine::{Revision, Transport, http};
 use crate::socket::server::{self as socket, CommandError, Connection, ProtocolError, RefuseError, Slot};
-use crate::socket::{DisconnectReason, Encoded};
+use crate::socket::{DisconnectReason, Encoded, Nsp};
 use crate::time::earliest;
 use crate::{AckId, Instant, Lane, Sid};
 
@@ -123,6 +123,16 @@ impl<W> Peer<W> {
         self.session.transport()
     }
 
+    /// The id of a socket of this client: `generated`, or in revision 3 one that tells the session's, since its clients
+    /// work it out themselves (REFERENCE 2.5).
+    pub fn socket_id(&self, nsp: &Nsp, generated: impl FnOnce() -> Sid) -> Sid {
+        match self.revision() {
+            Revision::V3 if nsp.is_root() => self.sid().clone(),
+            Revision::V3 => alloc::format!("{nsp}#{}", self.sid()).as_str().into(),
+            Revision::V4 => generated(),
+        }
+    }
+
     /// Takes what happened below.
     pub fn handle(&mut self, input: engine::Input, now: Instant) {
         self.session.handle(input, now);
@@ -169,7 +179,9 @@ impl<W> Peer<W> {
     /// [`CommandError::Disconnected`] when the client gave up meanwhile.
     pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
         let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
-        self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| CommandError::Disconnected)
+        self.session
+            .send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
+            .map_err(|_| CommandError::Disconnected)
     }
 
     /// Turns the client away: see [`Connection::refuse`].
@@ -183,7 +195,9 @@ impl<W> Peer<W> {
         data: Option<&T>,
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
-        self.session.send(encoded.frames(), encoded.bytes_len()).map_err(|_| RefuseError::Disconnected)
+        self.session
+            .send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
+            .map_err(|_| RefuseError::Disconnected)
     }
 
     /// Turns the client away because there is no such namespace. Both revisions say it with an object, unlike other
@@ -209,7 +223,7 @@ impl<W> Peer<W> {
         if delivery == Delivery::Volatile && !self.session.is_writable() {
             return Ok(());
         }
-        Ok(self.session.send(encoded.frames(), encoded.bytes_len())?)
+        Ok(self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())?)
     }
 
     /// Queues an event and waits for its acknowledgement `id`, which must be the one in `encoded`.
@@ -227,7 +241,8 @@ impl<W> Peer<W> {
         self.connection
             .expect_ack(slot, id, waiter, deadline, &self.config.socket)
             .map_err(|(error, waiter)| (error.into(), waiter))?;
-        if let Err(error) = self.session.send(encoded.frames(), encoded.bytes_len())
+        if let Err(error) =
+            self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
             && let Some(waiter) = self.connection.forget_ack(slot, id)
         {
             return Err((error.into(), waiter));
@@ -244,7 +259,7 @@ impl<W> Peer<W> {
     pub fn leave(&mut self, slot: Slot, now: Instant) {
         if let Ok(encoded) = self.connection.leave(slot, self.config.socket.codec) {
             // A queue that is full drops the notice; the client learns of it by the next packet it sends there.
-            let _ = self.session.send(encoded.frames(), encoded.bytes_len());
+            let _ = self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression());
         }
         self.drain(now);
     }

@@ -1,10 +1,14 @@
-//! What the behaviour suites stand on: a simulated runtime, and one source for a case that must hold on every runtime.
+//! What the behaviour suites stand on: a simulated runtime, one source for a case that must hold on every runtime, a
+//! scripted client, and a server that is asked at the end of each case what is left.
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod every_runtime;
 pub mod io;
+pub mod logs;
 pub mod sim;
+pub mod stage;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -48,7 +48,7 @@ fn run(mut args: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let verbose = args.contains(["-v", "--verbose"]);
     match args.subcommand()?.as_deref() {
         Some("demo") => {
-            let port = args.opt_value_from_str("--port")?.unwrap_or(3000);
+            let port = args.opt_value_from_fn("--port", port)?.unwrap_or(3000);
             finish(args)?;
             Ok(demo::run(port)?)
         }
@@ -72,6 +72,10 @@ fn run(mut args: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("--port {text}: not a port; give a number from 1 to 65535"))
 }
 
 fn finish(args: Arguments) -> Result<(), String> {

@@ -83,11 +83,10 @@ impl Report {
         };
         let outcome = match fault {
             None => Outcome::Passed,
-            Some(fault) => Outcome::Failed(format!(
-                "{command}\n{fault}\n\n{}\nall of it: {}",
-                digest(&log),
-                path.display()
-            )),
+            Some(fault) => {
+                let (names, digest, path) = (failed_tests(&log), digest(&log), path.display());
+                Outcome::Failed(format!("{command}\n{fault}\n\n{digest}\n{names}all of it: {path}"))
+            }
         };
         self.end(name, outcome, start.elapsed(), tally);
         Ok(self.last_passed())
@@ -226,6 +225,18 @@ fn digest(log: &str) -> String {
     text
 }
 
+/// The names of the tests that failed, one to a line, whoever ran them.
+fn failed_tests(log: &str) -> String {
+    let mut names = String::new();
+    for line in log.lines() {
+        let cargo = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED"));
+        if let Some(name) = cargo.or_else(|| line.strip_prefix("FAIL ")) {
+            names.push_str(&format!("failed: {name}\n"));
+        }
+    }
+    names
+}
+
 /// The time, which nothing but the durations in a report depends on.
 #[expect(clippy::disallowed_methods, reason = "this program runs on no runtime of ours")]
 pub(crate) fn now() -> Instant {
@@ -271,6 +282,13 @@ mod tests {
         let total =
             report(vec![(Outcome::Failed(String::new()), Some(Tally { passed: 4, failed: 0, skipped: 0 }))]);
         assert_eq!(total.total().failed, 1);
+    }
+
+    #[test]
+    fn failed_tests_are_named() {
+        let log =
+            "test a ... ok\ntest b::c ... FAILED\nFAIL upgrade > late\n\ntest b::c stdout ... FAILURE\n";
+        assert_eq!(failed_tests(log), "failed: b::c\nfailed: upgrade > late\n");
     }
 
     #[test]

@@ -20,18 +20,40 @@ impl Default for BufferLimits {
     }
 }
 
+/// Whether a transport that can compress may do so with a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// It may. A poll response is compressed if one of its messages may.
+    #[default]
+    Allowed,
+    /// It may not: the application knows that it does not pay.
+    Forbidden,
+}
+
 /// Frames waiting for the transport.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {
     frames: VecDeque<Frame>,
     bytes: usize,
+    compressible: bool,
 }
 
 impl Buffer {
     /// Whether `frames` more frames of `bytes` bytes in all fit.
     pub(crate) fn has_room(&self, frames: usize, bytes: usize, limits: &BufferLimits) -> bool {
         self.frames.is_empty()
-            || (self.frames.len() + frames <= limits.max_frames && self.bytes + bytes <= limits.max_bytes)
+            || (self.frames.len() + frames <= limits.max_frames
+                && self.bytes.saturating_add(bytes) <= limits.max_bytes)
+    }
+
+    /// Notes whether a frame that is about to be pushed may be compressed.
+    pub(crate) fn note(&mut self, compression: Compression) {
+        self.compressible |= compression == Compression::Allowed;
+    }
+
+    /// Whether any of the frames may be compressed.
+    pub(crate) fn is_compressible(&self) -> bool {
+        self.compressible
     }
 
     pub(crate) fn push(&mut self, frame: Frame) {
@@ -43,8 +65,11 @@ impl Buffer {
         let frame = self.frames.pop_front()?;
         self.bytes -= frame.len();
         // A burst must not leave its high-water mark behind on an idle connection.
-        if self.frames.is_empty() && self.frames.capacity() > IDLE_CAPACITY {
-            self.frames = VecDeque::new();
+        if self.frames.is_empty() {
+            self.compressible = false;
+            if self.frames.capacity() > IDLE_CAPACITY {
+                self.frames = VecDeque::new();
+            }
         }
         Some(frame)
     }
@@ -59,6 +84,12 @@ impl Buffer {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// Whether a sender that had to wait for room should try again: at the limit itself it would have to wait again
+    /// after every frame.
+    pub(crate) fn is_half_empty(&self, limits: &BufferLimits) -> bool {
+        self.frames.len() <= limits.max_frames / 2 && self.bytes <= limits.max_bytes / 2
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -16,7 +16,7 @@ pub(crate) trait Name: Copy + 'static {
 }
 
 /// One optional deadline for each name. `N` is the number of names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Timers<K, const N: usize> {
     deadlines: [Option<Instant>; N],
     names: PhantomData<K>,
@@ -27,8 +27,9 @@ impl<K: Name, const N: usize> Timers<K, N> {
         Self { deadlines: [None; N], names: PhantomData }
     }
 
+    /// The far end of time is never: where an endless timeout leads.
     pub(crate) fn set(&mut self, name: K, at: Instant) {
-        self.deadlines[name.index()] = Some(at);
+        self.deadlines[name.index()] = Some(at).filter(|at| *at < Instant::from_micros(u64::MAX));
     }
 
     pub(crate) fn clear(&mut self, name: K) {
@@ -46,6 +47,12 @@ impl<K: Name, const N: usize> Timers<K, N> {
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.deadlines.iter().flatten().min().copied()
+    }
+
+    /// How long until each of them is due.
+    #[cfg(test)]
+    pub(crate) fn remaining(&self, now: Instant) -> [Option<core::time::Duration>; N] {
+        self.deadlines.map(|at| Some(at?.saturating_since(now)))
     }
 
     /// Clears and returns the timer that is due longest, or `None` when nothing is due at `now`.

@@ -1,6 +1,7 @@
 //! Acknowledgements that are waited for: who waits, and until when.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::time::earliest;
 use crate::{AckId, Instant};
@@ -43,13 +44,15 @@ impl<W> Acks<W> {
 
     /// Every waiter whose deadline is due, in the order of their ids.
     pub(crate) fn take_due(&mut self, now: Instant) -> impl Iterator<Item = W> {
-        let is_due = |pending: &Pending<W>| pending.deadline.is_some_and(|deadline| deadline <= now);
-        let mut due = BTreeMap::new();
+        let mut due = Vec::new();
         if self.next_deadline.is_some_and(|deadline| deadline <= now) {
-            due = self.pending.extract_if(.., |_, pending| is_due(pending)).collect();
+            let is_due = |pending: &Pending<W>| pending.deadline.is_some_and(|deadline| deadline <= now);
+            let ids: Vec<AckId> =
+                self.pending.iter().filter(|(_, pending)| is_due(pending)).map(|(id, _)| *id).collect();
+            due = ids.into_iter().filter_map(|id| self.take(id)).collect();
             self.next_deadline = self.pending.values().filter_map(|pending| pending.deadline).min();
         }
-        due.into_values().map(|pending| pending.waiter)
+        due.into_iter()
     }
 
     /// Every waiter, in the order of their ids.
@@ -67,7 +70,6 @@ impl<W> Acks<W> {
 #[cfg(test)]
 mod tests {
     use alloc::vec;
-    use alloc::vec::Vec;
 
     use super::*;
 

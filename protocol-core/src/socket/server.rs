@@ -133,7 +133,7 @@ pub enum ProtocolError {
     /// CONNECT_ERROR, which only a server sends.
     #[error("unexpected packet type from a client")]
     Unexpected,
-    /// More namespaces than [`Config::max_namespaces`].
+    /// More namespaces than [`Config::max_namespaces`] at once, or more than 4,294,967,295 one after the other.
     #[error("too many namespaces on one connection")]
     TooManyNamespaces,
     /// Attachments did not arrive within [`Config::attachment_timeout`].
@@ -159,7 +159,8 @@ pub enum CommandError {
 #[derive(Debug)]
 pub struct Connection<W> {
     revision: Revision,
-    decoder: Decoder,
+    /// `None` once the connection is over: then it listens to nothing.
+    decoder: Option<Decoder>,
     sockets: Vec<Socket<W>>,
     next_slot: u32,
     connect_deadline: Option<Instant>,
@@ -187,20 +188,20 @@ impl<W> Connection<W> {
     pub fn new(config: &Config, revision: Revision, now: Instant) -> Self {
         let mut connection = Self {
             revision,
-            decoder: Decoder::new(config.codec, config.limits.clone()),
+            decoder: Some(Decoder::new(config.codec, config.limits.clone())),
             sockets: Vec::new(),
-            next_slot: 0,
+            next_slot: u32::from(revision == Revision::V3),
             connect_deadline: Some(now + config.connect_timeout),
             attachment_deadline: None,
             events: VecDeque::new(),
         };
         if revision == Revision::V3 {
-            connection.request_connect(Nsp::ROOT, None);
+            connection.request_connect(Slot(0), Nsp::ROOT, None);
         }
         connection
     }
 
-    /// Takes a message of the engine session.
+    /// Takes a message of the engine session. Ignored after [`close`](Self::close).
     ///
     /// # Errors
     /// Whatever is wrong with it; the connection is beyond repair then and must be closed with
@@ -211,7 +212,8 @@ impl<W> Connection<W> {
         config: &Config,
         now: Instant,
     ) -> Result<(), ProtocolError> {
-        let packet = self.decoder.push(message)?;
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        let packet = decoder.push(message)?;
         self.attachment_deadline = match packet {
             Some(_) => None,
             None => self.attachment_deadline.or(Some(now + config.attachment_timeout)),
@@ -257,16 +259,15 @@ impl<W> Connection<W> {
         if self.sockets.iter().any(|socket| socket.nsp == nsp) {
             return Err(ProtocolError::AlreadyConnected(nsp));
         }
-        if self.sockets.len() >= config.max_namespaces {
-            return Err(ProtocolError::TooManyNamespaces);
-        }
-        self.request_connect(nsp, auth);
+        // Slots run out for who joins and leaves for hours at full speed, and for nobody else.
+        let next_slot = self.next_slot.checked_add(1).filter(|_| self.sockets.len() < config.max_namespaces);
+        let Some(next_slot) = next_slot else { return Err(ProtocolError::TooManyNamespaces) };
+        let slot = Slot(core::mem::replace(&mut self.next_slot, next_slot));
+        self.request_connect(slot, nsp, auth);
         Ok(())
     }
 
-    fn request_connect(&mut self, nsp: Nsp, auth: Option<Payload>) {
-        let slot = Slot(self.next_slot);
-        self.next_slot += 1;
+    fn request_connect(&mut self, slot: Slot, nsp: Nsp, auth: Option<Payload>) {
         self.sockets.push(Socket { slot, nsp: nsp.clone(), state: State::Joining, acks: Acks::default() });
         self.events.push_back(Event::ConnectRequest { slot, nsp, auth });
     }
@@ -381,9 +382,10 @@ impl<W> Connection<W> {
 
     /// Makes every socket leave, without a packet: the connection is over.
     pub fn close(&mut self, reason: DisconnectReason) {
-        while !self.sockets.is_empty() {
-            self.remove(0, reason);
+        for socket in core::mem::take(&mut self.sockets) {
+            self.leave_socket(socket, reason);
         }
+        self.decoder = None;
         self.connect_deadline = None;
         self.attachment_deadline = None;
     }
@@ -418,7 +420,11 @@ impl<W> Connection<W> {
     }
 
     fn remove(&mut self, index: usize, reason: DisconnectReason) {
-        let mut socket = self.sockets.remove(index);
+        let socket = self.sockets.remove(index);
+        self.leave_socket(socket, reason);
+    }
+
+    fn leave_socket(&mut self, mut socket: Socket<W>, reason: DisconnectReason) {
         let failed = socket.acks.take_all();
         self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::Disconnected }));
         self.events.push_back(Event::Left { slot: socket.slot, reason });
@@ -457,3 +463,6 @@ struct Refused<'a, T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a T>,
 }
+
+#[cfg(test)]
+mod tests;

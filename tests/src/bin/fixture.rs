@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use socketio_tokio::{
-    Ack, AckSender, BroadcastOperator, Codec, ConnectError, Namespace, RecoveryConfig, Server, ServerBuilder,
-    Socket, Transports, Value, Variadic,
+    Ack, AckSender, BroadcastOperator, Codec, ConnectError, Cookie, Cors, Namespace, Origin, RecoveryConfig,
+    SameSite, Server, ServerBuilder, Socket, Transports, Value, Variadic,
 };
 
 #[tokio::main]
@@ -62,6 +62,20 @@ fn builder() -> ServerBuilder {
         let config = RecoveryConfig { max_disconnection_duration, ..RecoveryConfig::default() };
         builder = builder.connection_state_recovery(config);
     }
+    if let Some(cors) = cors() {
+        builder = builder.cors(cors);
+    }
+    if let Some(cookie) = cookie() {
+        builder = builder.cookie(cookie);
+    }
+    builder = builder.on_connection_error(|error| {
+        let (code, message, name) = (error.code(), error.message(), error.name());
+        let mut described = json!({ "code": code, "message": message });
+        if let Some(name) = name {
+            described["name"] = name.into();
+        }
+        print(json!({ "connection_error": described }));
+    });
     if let Some(cleanup) = number("CLEANUP_EMPTY_CHILD_NAMESPACES") {
         builder = builder.cleanup_empty_child_namespaces(cleanup);
     }
@@ -69,6 +83,59 @@ fn builder() -> ServerBuilder {
         builder = builder.allow_eio3(allow);
     }
     builder
+}
+
+fn cors() -> Option<Cors> {
+    let origin = match serde_json::from_str(&env::var("CORS_ORIGIN").ok()?).ok()? {
+        serde_json::Value::Bool(true) => Origin::Mirror,
+        serde_json::Value::String(origin) if origin == "*" => Origin::Any,
+        serde_json::Value::String(origin) => Origin::Exact(origin),
+        origins => Origin::List(serde_json::from_value(origins).ok()?),
+    };
+    let credentials = number("CORS_CREDENTIALS").unwrap_or(false);
+    Some(Cors::new(origin).ok()?.credentials(credentials))
+}
+
+fn cookie() -> Option<Cookie> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Options {
+        name: Option<String>,
+        path: Option<serde_json::Value>,
+        http_only: Option<bool>,
+        same_site: Option<serde_json::Value>,
+        domain: Option<String>,
+        max_age: Option<u64>,
+        secure: Option<bool>,
+    }
+    let text = env::var("COOKIE").ok()?;
+    let Options { name, path, http_only, same_site, domain, max_age, secure } =
+        serde_json::from_str(&text).unwrap_or_default();
+    let mut cookie = Cookie::default();
+    if let Some(name) = name {
+        cookie = cookie.name(&name).ok()?;
+    }
+    if let Some(path) = path {
+        cookie = cookie.path(path.as_str()).ok()?;
+    }
+    if let Some(http_only) = http_only {
+        cookie = cookie.http_only(http_only);
+    }
+    if let Some(same_site) = same_site {
+        cookie = cookie.same_site(match same_site.as_str().map(str::to_lowercase).as_deref() {
+            Some("strict") => Some(SameSite::Strict),
+            Some("lax") => Some(SameSite::Lax),
+            Some("none") => Some(SameSite::None),
+            _ => None,
+        });
+    }
+    if let Some(domain) = domain {
+        cookie = cookie.domain(&domain).ok()?;
+    }
+    if let Some(seconds) = max_age {
+        cookie = cookie.max_age(Duration::from_secs(seconds));
+    }
+    Some(cookie.secure(secure.unwrap_or(false)))
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -217,7 +284,7 @@ fn common(nsp: &Namespace) {
         let _ = socket.emit("message-back", args);
     });
     nsp.on("message-uncompressed", |socket: Socket, args: Args| async move {
-        let _ = socket.emit("message-back", args);
+        let _ = socket.compress(false).emit("message-back", args);
     });
     nsp.on("message-volatile", |socket: Socket, args: Args| async move {
         let _ = socket.volatile().emit("message-back", args);

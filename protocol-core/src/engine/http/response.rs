@@ -46,6 +46,8 @@ pub struct Response {
     pub extra: Vec<Header>,
     /// The body.
     pub body: Bytes,
+    /// Whether the body may be compressed, if the client and the size agree.
+    pub compressible: bool,
 }
 
 impl Response {
@@ -55,7 +57,7 @@ impl Response {
             Form::Text => &[("Content-Type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")],
             Form::Binary => &[("Content-Type", "application/octet-stream"), ("cache-control", "no-store")],
         };
-        Self { status: 200, headers, extra: Vec::new(), body }
+        Self { status: 200, headers, extra: Vec::new(), body, compressible: false }
     }
 
     /// The answer to a POST, given once its packets are processed, whatever became of them (REFERENCE 1.5).
@@ -65,6 +67,7 @@ impl Response {
             headers: &[("Content-Type", "text/html"), ("cache-control", "no-store")],
             extra: Vec::new(),
             body: Bytes::from_static(b"ok"),
+            compressible: false,
         }
     }
 
@@ -85,18 +88,18 @@ impl Response {
     }
 
     pub(super) const fn empty(status: u16) -> Self {
-        Self { status, headers: &[], extra: Vec::new(), body: Bytes::new() }
+        Self { status, headers: &[], extra: Vec::new(), body: Bytes::new(), compressible: false }
     }
 
     pub(super) fn json(status: u16, body: String) -> Self {
         let headers = &[("Content-Type", "application/json")];
-        Self { status, headers, extra: Vec::new(), body: body.into() }
+        Self { status, headers, extra: Vec::new(), body: body.into(), compressible: false }
     }
 
     /// The short text that refuses an upgrade and ends the connection.
     pub(super) fn html_close(status: u16, body: String) -> Self {
         let headers = &[("Connection", "close"), ("Content-type", "text/html")];
-        Self { status, headers, extra: Vec::new(), body: body.into() }
+        Self { status, headers, extra: Vec::new(), body: body.into(), compressible: false }
     }
 
     /// This response with more header fields.
@@ -133,6 +136,7 @@ const fn reason(status: u16) -> &'static str {
         204 => "No Content",
         400 => "Bad Request",
         403 => "Forbidden",
+        404 => "Not Found",
         405 => "Method Not Allowed",
         413 => "Payload Too Large",
         500 => "Internal Server Error",
@@ -187,7 +191,10 @@ mod tests {
             (Response::payload_too_large(), 413),
             (Response::method_not_supported(), 500),
         ] {
-            assert_eq!(response, Response { status, headers: &[], extra: Vec::new(), body: Bytes::new() });
+            assert_eq!(
+                response,
+                Response { status, headers: &[], extra: Vec::new(), body: Bytes::new(), compressible: false }
+            );
         }
     }
 

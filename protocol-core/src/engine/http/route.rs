@@ -6,6 +6,7 @@ use alloc::string::String;
 use bytes::Bytes;
 
 use super::{BadRequest, Cors, Jsonp, Query, Refusal, Request, Response, is_header_value};
+use crate::engine::format::Format;
 use crate::engine::handshake::Transports;
 use crate::engine::packet::BinaryEncoding;
 use crate::engine::{Revision, Transport};
@@ -199,6 +200,11 @@ impl ExistingRequest<'_> {
 }
 
 impl HandshakeRequest<'_> {
+    /// How the packets of the session will be written.
+    pub fn format(&self) -> Format {
+        Format { revision: self.revision, binary: self.binary, jsonp: self.jsonp.clone() }
+    }
+
     /// The last check, after the application has allowed the request: is the revision enabled?
     ///
     /// # Errors

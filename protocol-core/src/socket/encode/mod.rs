@@ -13,6 +13,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::{Args, Attachments, Body, Decoder, Event, Limits, Nsp, Raw, is_reserved_event, msgpack};
+use crate::engine::buffer::Compression;
 use crate::engine::packet::{Frame, Message};
 use crate::{AckId, Str};
 
@@ -32,6 +33,7 @@ pub enum Codec {
 pub struct Encoded {
     head: Frame,
     attachments: Attachments,
+    compression: Compression,
 }
 
 /// Why a value cannot be sent.
@@ -62,6 +64,18 @@ impl Encoded {
     /// The frames that follow it.
     pub fn attachments(&self) -> &[Bytes] {
         &self.attachments
+    }
+
+    /// The same packet, which transports may or may not compress.
+    #[must_use]
+    pub const fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Whether a transport may compress it.
+    pub const fn compression(&self) -> Compression {
+        self.compression
     }
 
     /// How many frames there are.
@@ -113,17 +127,21 @@ impl Encoded {
             Frame::Text(text) => Frame::Text(text::with_offset(text, offset)),
             Frame::Binary(bytes) => Frame::Binary(msgpack::with_offset(bytes, offset)),
         };
-        Self { head, attachments: self.attachments.clone() }
+        Self { head, attachments: self.attachments.clone(), compression: self.compression }
     }
 
     fn text(head: Vec<u8>, attachments: Attachments) -> Result<Self, EncodeError> {
         // Only serializers write here, and they write UTF-8; a check that cannot fail is the price of safe code.
         let head = Str::try_from(head).map_err(serde::ser::Error::custom)?;
-        Ok(Self { head: Frame::Text(head), attachments })
+        Ok(Self { head: Frame::Text(head), attachments, compression: Compression::Allowed })
     }
 
     fn msgpack(packet: Vec<u8>) -> Self {
-        Self { head: Frame::Binary(packet.into()), attachments: Attachments::NONE }
+        Self {
+            head: Frame::Binary(packet.into()),
+            attachments: Attachments::NONE,
+            compression: Compression::Allowed,
+        }
     }
 }
 
@@ -290,7 +308,7 @@ impl Codec {
             Self::Text => Frame::Text(text::disconnect(nsp)),
             Self::Msgpack => Frame::Binary(msgpack::disconnect(nsp).into()),
         };
-        Encoded { head, attachments: Attachments::NONE }
+        Encoded { head, attachments: Attachments::NONE, compression: Compression::Allowed }
     }
 
     /// A CONNECT_ERROR with the reason: an object `{"message", "data"?}`, or what revision 3 sends in its place.

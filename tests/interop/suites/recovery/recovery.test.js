@@ -93,7 +93,6 @@ describe("recovery on the wire", { concurrency: 8 }, () => {
   for (const [what, change] of [
     ["an unknown pid", ({ offset }) => recover("x".repeat(20), offset)],
     ["an unknown offset", ({ pid }) => recover(pid, "unknown")],
-    ["no offset", ({ pid }) => recover(pid)],
     ["a pid that is no string", ({ offset }) => recover(1, offset)],
     ["an offset that is no string", ({ pid }) => recover(pid, 1)],
     ["__proto__", ({ offset }) => recover("__proto__", offset)],
@@ -110,6 +109,24 @@ describe("recovery on the wire", { concurrency: 8 }, () => {
       assert.notEqual(connected.pid, ws.connected.pid);
     });
   }
+
+  // The reference gives a new session. Going on where the client joined is allowed: then everything it may have missed
+  // comes again, before the old sid and pid.
+  it("no offset gives a new session, or all events since the client joined", async () => {
+    const ws = await join(server);
+    ws.send(`42/quiet,["message",1]`);
+    const event = await ws.next();
+    ws.socket.terminate();
+    await server.disconnectReason(ws.connected.sid);
+    const again = await open(server, recover(ws.connected.pid));
+    const first = await again.next();
+    if (first.startsWith("40/quiet,")) {
+      assert.ok(!first.includes(ws.connected.sid));
+    } else {
+      assert.equal(first, event);
+      assert.equal(await again.next(), `40/quiet,${JSON.stringify(ws.connected)}`);
+    }
+  });
 
   it("a session that was left on purpose is not kept", async () => {
     const ws = await join(server);

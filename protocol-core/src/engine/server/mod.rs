@@ -22,134 +22,32 @@
 //! A probe is part of `Polling`: whatever happens to it, the session lives on (REFERENCE 9.9). Frames wait in one
 //! buffer and are pulled from it when the transport can take them, so messages keep their order across the upgrade.
 
+mod config;
+mod io;
+mod polling;
+mod websocket;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use bytes::Bytes;
-
-use super::buffer::{Buffer, BufferLimits};
+pub use self::config::{Config, Opening};
+pub use self::io::{Event, Input, Output, SendError};
+use super::buffer::{Buffer, Compression};
 use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
-use super::http::{BadRequest, Refusal, Response};
-use super::packet::{DecodeError, Frame, Message, Packet, Purpose};
+use super::http::Response;
+use super::packet::{DecodeError, Frame, Packet, Purpose};
 use super::payload_v3::Form;
 use super::timers::{Name, Timers};
-use super::{Revision, Transport, payload};
+use super::{Revision, Transport};
 use crate::{Instant, Lane, Sid};
-
-/// What holds for every session of a server.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Time between two heartbeats. Default: 25 s.
-    pub ping_interval: Duration,
-    /// Time the client has to answer one. Default: 20 s.
-    pub ping_timeout: Duration,
-    /// Time from opening a websocket to committing to it. Default: 10 s.
-    pub upgrade_timeout: Duration,
-    /// Most bytes of one POST body or one websocket message. Default: 1,000,000. The driver counts, since it holds
-    /// the bytes before the session does; the handshake announces it.
-    pub max_payload_bytes: usize,
-    /// Most packets in one POST body. Default: [`payload::DEFAULT_MAX_PACKETS`].
-    pub max_payload_packets: usize,
-    /// Bounds of the outgoing queue.
-    pub buffer: BufferLimits,
-    /// A message sent right after the handshake, in the same poll response. Default: none.
-    pub initial_message: Option<Message>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            ping_interval: Duration::from_secs(25),
-            ping_timeout: Duration::from_secs(20),
-            upgrade_timeout: Duration::from_secs(10),
-            max_payload_bytes: 1_000_000,
-            max_payload_packets: payload::DEFAULT_MAX_PACKETS,
-            buffer: BufferLimits::default(),
-            initial_message: None,
-        }
-    }
-}
-
-/// The terms on which a session opens: the answer to a handshake request.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    /// Its secret id.
-    pub sid: Sid,
-    /// How packets are written for this client.
-    pub format: Format,
-    /// The transports the client is invited to upgrade to.
-    pub upgrades: Vec<Transport>,
-}
-
-/// What the driver tells a session.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A GET arrived.
-    Poll(Lane),
-    /// The head of a POST arrived, claiming this form for its body (see [`http::post_form`](super::http::post_form)).
-    /// The body follows, unless the answer comes first.
-    Post(Lane, Form),
-    /// The whole body of a POST.
-    PostBody(Lane, Bytes),
-    /// The body of a POST is over [`Config::max_payload_bytes`].
-    PostTooLarge(Lane),
-    /// A websocket with this session's id was opened.
-    WsOpen(Lane),
-    /// A message arrived on a websocket.
-    WsFrame(Lane, Frame),
-    /// A websocket broke its rules or its connection.
-    WsFault(Lane, TransportFault),
-    /// Everything handed out for this websocket has been written.
-    Flushed(Lane),
-    /// The connection behind a lane ended in an orderly way; nothing can be answered on it.
-    LaneGone(Lane),
-}
-
-/// What a session tells the driver.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Answer an HTTP request. The lane is done.
-    Respond(Lane, Response),
-    /// Break the connection of an HTTP request without an answer. The lane is done.
-    Abort(Lane),
-    /// Send a message on a websocket. When all of them are written, say [`Input::Flushed`].
-    WsSend(Lane, Frame),
-    /// Send a close frame without a status, then close the connection. The lane is done.
-    WsClose(Lane),
-    /// Something for the layer above.
-    Event(Event),
-}
-
-/// What a session tells the layer above.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The session moved to this transport.
-    Upgraded(Transport),
-    /// A message arrived.
-    Message(Message),
-    /// There is room again after [`SendError::Full`].
-    Drained,
-    /// The session is over. Always the last output.
-    Closed(CloseReason),
-}
-
-/// Why a message was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// The session is closing or closed.
-    #[error("the session is closed")]
-    Closed,
-    /// The outgoing queue is at its limit ([`Config::buffer`]). [`Event::Drained`] follows when there is room again.
-    #[error("the outgoing queue is full")]
-    Full,
-}
 
 /// One session, from its handshake to its close.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Session {
     config: Arc<Config>,
     sid: Sid,
@@ -166,11 +64,32 @@ pub struct Session {
 }
 
 /// Where the packets of a session travel; see the picture at the top of this file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Link {
-    Polling { parked: Option<Lane>, posting: Option<Posting>, probe: Option<Lane> },
-    Websocket { lane: Lane, unflushed: usize, posting: Option<Posting> },
+    Polling { parked: Option<Lane>, posting: Option<Posting>, probe: Option<Websocket> },
+    Websocket { current: Websocket, posting: Option<Posting> },
     Closed,
+}
+
+/// A websocket, and how many bytes were handed out for it that are not written yet.
+#[derive(Clone, Copy, Debug)]
+struct Websocket {
+    lane: Lane,
+    unflushed: usize,
+}
+
+impl Websocket {
+    const fn new(lane: Lane) -> Self {
+        Self { lane, unflushed: 0 }
+    }
+
+    const fn has_room(self) -> bool {
+        self.unflushed < MAX_UNFLUSHED_BYTES
+    }
+
+    fn hand_out(&mut self, frame: &Frame) {
+        self.unflushed += frame.len() + FRAME_OVERHEAD;
+    }
 }
 
 /// A POST whose body has not arrived.
@@ -225,7 +144,7 @@ impl Session {
 
     /// Opens a session on a websocket, which receives the handshake as its first message.
     pub fn websocket(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
-        let link = Link::Websocket { lane, unflushed: 0, posting: None };
+        let link = Link::Websocket { current: Websocket::new(lane), posting: None };
         let mut session = Self::new(config, &opening, link, now);
         session.buffer.push(session.open_packet(&opening));
         if let Some(frame) = session.initial_frame() {
@@ -296,7 +215,7 @@ impl Session {
             && self.buffer.is_empty()
             && match self.link {
                 Link::Polling { parked, .. } => parked.is_some(),
-                Link::Websocket { unflushed, .. } => unflushed == 0,
+                Link::Websocket { current, .. } => current.unflushed == 0,
                 Link::Closed => false,
             }
     }
@@ -316,6 +235,19 @@ impl Session {
         frames: impl ExactSizeIterator<Item = Frame>,
         bytes: usize,
     ) -> Result<(), SendError> {
+        self.send_with(frames, bytes, Compression::Allowed)
+    }
+
+    /// Like [`send`](Self::send), for a message that need not be compressed.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_with(
+        &mut self,
+        frames: impl ExactSizeIterator<Item = Frame>,
+        bytes: usize,
+        compression: Compression,
+    ) -> Result<(), SendError> {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
@@ -323,6 +255,7 @@ impl Session {
             self.starved = true;
             return Err(SendError::Full);
         }
+        self.buffer.note(compression);
         frames.for_each(|frame| self.buffer.push(frame));
         Ok(())
     }
@@ -341,6 +274,9 @@ impl Session {
         }
         let deferred = self.buffer.is_empty() && matches!(self.link, Link::Polling { .. });
         self.closing = Some(if deferred { Closing::Deferred } else { Closing::Draining });
+        // Nobody listens to pongs any more: from here on there is one deadline.
+        self.timers.clear(Timer::Ping);
+        self.timers.clear(Timer::Silence);
         self.timers.set(Timer::Close, now + CLOSE_TIMEOUT);
     }
 
@@ -367,10 +303,11 @@ impl Session {
             Input::WsFrame(lane, frame) => self.handle_ws_frame(lane, frame, now),
             Input::WsFault(lane, fault) => self.handle_ws_end(lane, CloseReason::TransportError(fault)),
             Input::Flushed(lane) => {
-                if let Link::Websocket { lane: current, unflushed, .. } = &mut self.link
-                    && *current == lane
+                if let Link::Websocket { current: ws, .. } | Link::Polling { probe: Some(ws), .. } =
+                    &mut self.link
+                    && ws.lane == lane
                 {
-                    *unflushed = 0;
+                    ws.unflushed = 0;
                 }
             }
             Input::LaneGone(lane) => self.handle_lane_gone(lane),
@@ -382,7 +319,11 @@ impl Session {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 Timer::Ping => {
-                    self.buffer.push(Packet::Ping(Purpose::Heartbeat).encode());
+                    let ping = Packet::Ping(Purpose::Heartbeat).encode();
+                    // A client that sends pongs but never fetches the pings does not gather them.
+                    if !self.buffer.iter().any(|queued| *queued == ping) {
+                        self.buffer.push(ping);
+                    }
                     self.extension_left = true;
                     self.timers.set(Timer::Silence, now + self.config.ping_timeout);
                 }
@@ -422,7 +363,7 @@ impl Session {
         let can_transmit = match self.link {
             Link::Polling { parked, .. } => parked.is_some() && !self.buffer.is_empty(),
             Link::Websocket { .. } if self.buffer.is_empty() => self.closing == Some(Closing::Draining),
-            Link::Websocket { unflushed, .. } => unflushed < MAX_UNFLUSHED_BYTES,
+            Link::Websocket { current, .. } => current.has_room(),
             Link::Closed => false,
         };
         can_transmit || !self.outputs.is_empty()
@@ -432,88 +373,6 @@ impl Session {
     /// inside its own `handle*`, because an event here may become more frames.
     pub(crate) fn poll_queued(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    fn handle_poll(&mut self, lane: Lane) {
-        let overlap = match &mut self.link {
-            Link::Polling { .. } if self.closing == Some(Closing::Deferred) => {
-                self.respond(lane, &[Packet::Noop.encode(), Packet::Close.encode()]);
-                return self.end(CloseReason::ForcedClose, Packet::Close);
-            }
-            Link::Polling { parked: Some(_), .. } => true,
-            Link::Polling { parked, .. } => {
-                *parked = Some(lane);
-                false
-            }
-            Link::Websocket { .. } | Link::Closed => return self.refuse(lane),
-        };
-        if overlap {
-            self.outputs.push_back(Output::Respond(lane, Response::bad_request()));
-            self.end(CloseReason::TransportError(TransportFault::PollOverlap), Packet::Close);
-        }
-    }
-
-    fn handle_post(&mut self, lane: Lane, form: Form) {
-        let Link::Polling { posting, .. } = &mut self.link else {
-            return self.refuse(lane);
-        };
-        let fault = if posting.is_some() {
-            TransportFault::PostOverlap
-        } else if form == Form::Binary && self.format.revision == Revision::V4 {
-            TransportFault::Content
-        } else {
-            *posting = Some(Posting { lane, form });
-            return;
-        };
-        self.outputs.push_back(Output::Respond(lane, Response::bad_request()));
-        self.end(CloseReason::TransportError(fault), Packet::Close);
-    }
-
-    fn handle_post_body(&mut self, lane: Lane, body: &Bytes, now: Instant) {
-        let Some(posting) = self.take_posting(lane) else { return };
-        let mut packets = self.format.decode_post(posting.form, body, self.config.max_payload_packets);
-        let end = packets.try_for_each(|packet| self.handle_packet(packet, Transport::Polling, now));
-        // The answer says only that the body was read (REFERENCE 9.4), and it comes before the news of the close.
-        self.outputs.push_back(Output::Respond(lane, Response::post_ok()));
-        match end {
-            Ok(()) => {}
-            Err(reason @ CloseReason::TransportClose) => self.end(reason, Packet::Noop),
-            Err(reason) => self.end(reason, Packet::Close),
-        }
-    }
-
-    fn handle_ws_open(&mut self, lane: Lane, now: Instant) {
-        match &mut self.link {
-            Link::Polling { probe: probe @ None, .. } => {
-                *probe = Some(lane);
-                self.timers.set(Timer::Upgrade, now + self.config.upgrade_timeout);
-            }
-            // A second websocket, while one is probed or after the upgrade, never harms the session.
-            _ => self.outputs.push_back(Output::WsClose(lane)),
-        }
-    }
-
-    fn handle_ws_frame(&mut self, lane: Lane, frame: Frame, now: Instant) {
-        let packet = self.format.decode_ws(frame);
-        match self.link {
-            Link::Polling { probe: Some(probe), .. } if probe == lane => match packet {
-                Ok(Packet::Ping(Purpose::Probe)) => {
-                    let answer = Packet::Pong(Purpose::Probe).encode();
-                    self.outputs.push_back(Output::WsSend(lane, answer));
-                    if !self.timers.is_set(Timer::Noop) {
-                        self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
-                    }
-                }
-                Ok(Packet::Upgrade) => self.complete_upgrade(lane, now),
-                _ => self.drop_probe(),
-            },
-            Link::Websocket { lane: current, .. } if current == lane => {
-                if let Err(reason) = self.handle_packet(packet, Transport::Websocket, now) {
-                    self.end(reason, Packet::Close);
-                }
-            }
-            _ => {}
-        }
     }
 
     fn handle_lane_gone(&mut self, lane: Lane) {
@@ -530,15 +389,6 @@ impl Session {
         };
         self.forget_lane(lane);
         self.end(CloseReason::TransportError(fault), Packet::Close);
-    }
-
-    /// A websocket is no more: the end of the session if it was the session's, of the attempt if it was probed.
-    fn handle_ws_end(&mut self, lane: Lane, reason: CloseReason) {
-        match self.link {
-            Link::Polling { probe: Some(probe), .. } if probe == lane => self.drop_probe(),
-            Link::Websocket { lane: current, .. } if current == lane => self.end(reason, Packet::Close),
-            _ => {}
-        }
     }
 
     /// A packet from the current transport, or what was there in the place of one.
@@ -558,11 +408,11 @@ impl Session {
         match (packet, self.format.revision) {
             (Packet::Ping(_), Revision::V3) => {
                 let pong = Packet::Pong(Purpose::Heartbeat).encode();
-                // A client that sends pings and reads nothing would fill the memory with answers.
-                if !self.buffer.has_room(1, pong.len(), &self.config.buffer) {
-                    return Err(CloseReason::TransportError(TransportFault::SlowConsumer));
+                // A client that does not read could fill the memory with pongs. In a queue that is full it will find
+                // other signs of life.
+                if self.buffer.has_room(1, pong.len(), &self.config.buffer) {
+                    self.buffer.push(pong);
                 }
-                self.buffer.push(pong);
                 self.restart_heartbeat(now);
             }
             (Packet::Pong(_), Revision::V4) => {
@@ -592,59 +442,6 @@ impl Session {
         }
     }
 
-    fn complete_upgrade(&mut self, lane: Lane, now: Instant) {
-        let link = Link::Websocket { lane, unflushed: 0, posting: None };
-        if let Link::Polling { parked, posting, .. } = core::mem::replace(&mut self.link, link) {
-            if let Some(parked) = parked {
-                self.respond(parked, &[Packet::Close.encode()]);
-            }
-            // A POST on its way keeps its right to be read: its client was promised that nothing is lost.
-            if let Link::Websocket { posting: kept, .. } = &mut self.link {
-                *kept = posting;
-            }
-        }
-        self.timers.clear(Timer::Upgrade);
-        self.timers.clear(Timer::Noop);
-        // A heartbeat on its way may have died with the polling transport. The reference forgets its deadline here,
-        // and with it a client that is gone; a full new wait is as lenient and ends.
-        if self.timers.is_set(Timer::Silence) {
-            self.restart_heartbeat_wait(now);
-        }
-        if self.closing.is_some() {
-            self.closing = Some(Closing::Draining);
-        }
-        self.outputs.push_back(Output::Event(Event::Upgraded(Transport::Websocket)));
-    }
-
-    fn restart_heartbeat_wait(&mut self, now: Instant) {
-        match self.format.revision {
-            Revision::V3 => self.restart_heartbeat(now),
-            Revision::V4 => self.timers.set(Timer::Silence, now + self.config.ping_timeout),
-        }
-    }
-
-    fn drop_probe(&mut self) {
-        if let Link::Polling { probe, .. } = &mut self.link
-            && let Some(lane) = probe.take()
-        {
-            self.outputs.push_back(Output::WsClose(lane));
-        }
-        self.timers.clear(Timer::Upgrade);
-        self.timers.clear(Timer::Noop);
-    }
-
-    /// Answers the pending GET with a noop, past the buffer, so that the client can stop polling; again and again,
-    /// because a client may open one more GET before it hears of the probe's success.
-    fn free_pending_poll(&mut self, now: Instant) {
-        if self.buffer.is_empty()
-            && let Link::Polling { parked, .. } = &mut self.link
-            && let Some(lane) = parked.take()
-        {
-            self.respond(lane, &[Packet::Noop.encode()]);
-        }
-        self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
-    }
-
     /// The next frames for a transport that can take them.
     fn transmit(&mut self) -> Option<Output> {
         if self.buffer.is_empty() {
@@ -653,24 +450,25 @@ impl Session {
         match &mut self.link {
             Link::Polling { parked, .. } => {
                 let lane = parked.take()?;
-                let response = self.format.poll_response(self.buffer.iter());
+                let mut response = self.format.poll_response(self.buffer.iter());
+                response.compressible = self.buffer.is_compressible();
                 self.buffer.clear();
                 if self.closing.is_some() {
                     self.closing = Some(Closing::Deferred);
                 }
                 Some(Output::Respond(lane, response))
             }
-            Link::Websocket { lane, unflushed, .. } if *unflushed < MAX_UNFLUSHED_BYTES => {
+            Link::Websocket { current, .. } if current.has_room() => {
                 let frame = self.buffer.pop()?;
-                *unflushed += frame.len() + FRAME_OVERHEAD;
-                Some(Output::WsSend(*lane, self.format.encode_ws(frame)))
+                current.hand_out(&frame);
+                Some(Output::WsSend(current.lane, self.format.encode_ws(frame)))
             }
             Link::Websocket { .. } | Link::Closed => None,
         }
     }
 
     fn announce_room(&mut self) {
-        if self.starved && self.buffer.bytes() <= self.config.buffer.max_bytes / 2 {
+        if self.starved && self.buffer.is_half_empty(&self.config.buffer) {
             self.starved = false;
             self.outputs.push_back(Output::Event(Event::Drained));
         }
@@ -685,14 +483,20 @@ impl Session {
                     self.respond(lane, &[farewell.encode()]);
                 }
                 self.outputs.extend(posting.map(|posting| Output::Abort(posting.lane)));
-                self.outputs.extend(probe.map(Output::WsClose));
+                self.outputs.extend(probe.map(|probe| Output::WsClose(probe.lane)));
             }
-            Link::Websocket { lane, posting, .. } => {
+            Link::Websocket { current, posting } => {
                 self.outputs.extend(posting.map(|posting| Output::Abort(posting.lane)));
-                self.outputs.push_back(Output::WsClose(lane));
+                self.outputs.push_back(Output::WsClose(current.lane));
             }
             Link::Closed => return,
         }
+        self.finish(reason);
+    }
+
+    /// The rest of [`end`](Self::end), when no lane is left.
+    fn finish(&mut self, reason: CloseReason) {
+        self.link = Link::Closed;
         self.buffer.clear();
         self.timers.clear_all();
         self.outputs.push_back(Output::Event(Event::Closed(reason)));
@@ -701,26 +505,6 @@ impl Session {
     fn respond(&mut self, lane: Lane, frames: &[Frame]) {
         let response = self.format.poll_response(frames.iter());
         self.outputs.push_back(Output::Respond(lane, response));
-    }
-
-    /// Refuses a polling request on a session that no longer polls, or no longer lives.
-    fn refuse(&mut self, lane: Lane) {
-        let refusal = match self.transport() {
-            Some(previous_transport) => {
-                BadRequest::TransportMismatch { transport: Transport::Polling, previous_transport }.into()
-            }
-            None => Refusal::UnknownSid { sid: self.sid.as_str().into() },
-        };
-        self.outputs.push_back(Output::Respond(lane, refusal.response()));
-    }
-
-    fn take_posting(&mut self, lane: Lane) -> Option<Posting> {
-        match &mut self.link {
-            Link::Polling { posting, .. } | Link::Websocket { posting, .. } => {
-                posting.take_if(|posting| posting.lane == lane)
-            }
-            Link::Closed => None,
-        }
     }
 
     fn forget_lane(&mut self, lane: Lane) {
@@ -734,9 +518,6 @@ impl Session {
 /// How long a client may take to fetch the end of a session that was closed (REFERENCE 1.15).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a pending GET is freed while a websocket is probed (REFERENCE 1.14).
-const NOOP_INTERVAL: Duration = Duration::from_millis(100);
-
 /// Bytes handed out for a websocket and not yet written, past which frames stay in the buffer, where they are
 /// counted: about what a kernel's socket buffer takes.
 const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
@@ -745,5 +526,4 @@ const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
 const FRAME_OVERHEAD: usize = 10;
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

@@ -1,0 +1,100 @@
+//! Events of a client that wait because too many of its handlers run.
+//!
+//! Only what starts handlers waits here. Acknowledgements go past it: they stand behind the events in the stream, and
+//! they are what the running handlers may be waiting for.
+
+use std::collections::VecDeque;
+
+use socketio_core::socket::server::Event;
+use socketio_core::socket::{Args, Raw};
+
+use crate::ack::Waiter;
+
+/// What waits, in the order of arrival.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    events: VecDeque<Event<Waiter>>,
+    bytes: usize,
+}
+
+impl Backlog {
+    pub(crate) fn push(&mut self, event: Event<Waiter>) {
+        self.bytes += weight(&event);
+        self.events.push_back(event);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event<Waiter>> {
+        let event = self.events.pop_front()?;
+        self.bytes -= weight(&event);
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+        Some(event)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Whether the client has to wait before it is read from again.
+    pub(crate) fn is_full(&self) -> bool {
+        self.events.len() >= MAX_EVENTS || self.bytes >= MAX_BYTES
+    }
+}
+
+/// How many bytes of the client's an event keeps in memory.
+fn weight(event: &Event<Waiter>) -> usize {
+    let Event::Emit { event, .. } = event else { return 0 };
+    let args: &Args = event.args();
+    let list = match args.raw() {
+        Raw::Json(text) => text.len(),
+        Raw::Msgpack(bytes) => bytes.len(),
+    };
+    list + args.attachments().iter().map(|bytes| bytes.len()).sum::<usize>()
+}
+
+/// Events that wait, past which the client is not read from: as many as a client may plausibly send before it answers
+/// the first of them.
+const MAX_EVENTS: usize = 4096;
+
+/// The same in bytes: a few messages of the greatest size.
+const MAX_BYTES: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use socketio_core::socket::server::Slot;
+    use socketio_core::socket::{Codec, DisconnectReason, Nsp};
+
+    use super::*;
+
+    fn event(args: &str) -> Event<Waiter> {
+        let encoded = Codec::Text.event(&Nsp::ROOT, None, "e", args).unwrap();
+        Event::Emit { slot: Slot(0), event: encoded.to_event(Codec::Text).unwrap() }
+    }
+
+    #[test]
+    fn a_backlog_is_full_at_its_count_and_not_before() {
+        let mut backlog = Backlog::default();
+        for _ in 1..MAX_EVENTS {
+            backlog.push(Event::Left { slot: Slot(0), reason: DisconnectReason::ClientNamespaceDisconnect });
+        }
+        assert!(!backlog.is_full());
+        backlog.push(event(""));
+        assert!(backlog.is_full());
+        assert!(backlog.pop().is_some());
+        assert!(!backlog.is_full());
+    }
+
+    #[test]
+    fn a_backlog_is_full_at_its_bytes_and_not_before() {
+        let mut backlog = Backlog::default();
+        // Two quotes and the text.
+        backlog.push(event(&"x".repeat(MAX_BYTES - 3)));
+        assert!(!backlog.is_full());
+        backlog.push(event(""));
+        assert!(backlog.is_full());
+        while backlog.pop().is_some() {}
+        assert!(!backlog.is_full());
+        assert_eq!(backlog.bytes, 0);
+    }
+}

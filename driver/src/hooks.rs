@@ -1,0 +1,135 @@
+//! What an application may decide, or wants to know, about requests: set up with the server.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::request::Parts;
+use socketio_core::Sid;
+use socketio_core::engine::http::{BadRequest, Refusal};
+
+use crate::dispatch::{BoxError, survive};
+use crate::handshake::Handshake;
+
+type Decision<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+type AllowRequest = dyn Fn(Handshake) -> Decision<(), String> + Send + Sync;
+type GenerateId = dyn Fn(Handshake) -> Decision<Sid, BoxError> + Send + Sync;
+type EditHeaders = dyn Fn(&mut HeaderMap, &Parts) + Send + Sync;
+type SeeRefusal = dyn Fn(&ConnectionError<'_>) + Send + Sync;
+
+/// A request that was refused (REFERENCE 1.6).
+#[derive(Debug)]
+pub struct ConnectionError<'a> {
+    /// Why: [`code`](Refusal::code), [`message`](Refusal::message) and the context of each kind.
+    pub refusal: &'a Refusal,
+    /// The request.
+    pub request: &'a Parts,
+}
+
+impl ConnectionError<'_> {
+    /// The code, 0 to 5.
+    pub fn code(&self) -> u8 {
+        self.refusal.code()
+    }
+
+    /// The message sent to the client.
+    pub fn message(&self) -> &str {
+        self.refusal.message()
+    }
+
+    /// Which of the reasons that share code 3 it is, as in `TRANSPORT_MISMATCH`.
+    pub fn name(&self) -> Option<&'static str> {
+        match self.refusal {
+            Refusal::BadRequest(reason) => Some(reason.name()),
+            _ => None,
+        }
+    }
+}
+
+/// The hooks of a server.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    allow_request: Option<Arc<AllowRequest>>,
+    generate_id: Option<Arc<GenerateId>>,
+    initial_headers: Vec<Arc<EditHeaders>>,
+    headers: Vec<Arc<EditHeaders>>,
+    connection_error: Vec<Arc<SeeRefusal>>,
+}
+
+impl Hooks {
+    pub(crate) fn allow_request<F, Fut>(&mut self, decide: F)
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.allow_request = Some(Arc::new(move |request| Box::pin(decide(request))));
+    }
+
+    pub(crate) fn generate_id<F, Fut>(&mut self, generate: F)
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Sid, BoxError>> + Send + 'static,
+    {
+        self.generate_id = Some(Arc::new(move |request| Box::pin(generate(request))));
+    }
+
+    pub(crate) fn initial_headers(&mut self, edit: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static) {
+        self.initial_headers.push(Arc::new(edit));
+    }
+
+    pub(crate) fn headers(&mut self, edit: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static) {
+        self.headers.push(Arc::new(edit));
+    }
+
+    pub(crate) fn connection_error(&mut self, see: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static) {
+        self.connection_error.push(Arc::new(see));
+    }
+
+    /// Asks whether a session may be opened. A hook that panics allows nothing.
+    pub(crate) async fn allow(&self, request: &Handshake) -> Result<(), Refusal> {
+        let Some(decide) = &self.allow_request else { return Ok(()) };
+        match survive("allow_request", async { decide(request.clone()).await }).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(message)) if message.is_empty() => Err(Refusal::Forbidden { message: None }),
+            Some(Err(message)) => Err(Refusal::Forbidden { message: Some(message.into()) }),
+            None => Err(Refusal::Forbidden { message: None }),
+        }
+    }
+
+    /// The id of a new session, made by `default` unless the application makes its own.
+    pub(crate) async fn id(
+        &self,
+        request: &Handshake,
+        default: impl FnOnce() -> Sid,
+    ) -> Result<Sid, Refusal> {
+        let Some(generate) = &self.generate_id else { return Ok(default()) };
+        let error = match survive("generate_id", async { generate(request.clone()).await }).await {
+            Some(Ok(sid)) => return Ok(sid),
+            Some(Err(error)) => error.to_string(),
+            None => "the generator panicked".into(),
+        };
+        Err(BadRequest::IdGenerationError { error: error.into() }.into())
+    }
+
+    /// Lets the application edit the headers of a successful response; the first one of a session is `initial`.
+    pub(crate) fn edit(&self, headers: &mut HeaderMap, request: &Parts, initial: bool) {
+        let first = if initial { self.initial_headers.as_slice() } else { &[] };
+        for edit in first.iter().chain(&self.headers) {
+            edit(headers, request);
+        }
+    }
+
+    pub(crate) fn refused(&self, refusal: &Refusal, request: &Parts) {
+        for see in &self.connection_error {
+            see(&ConnectionError { refusal, request });
+        }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+//! From an HTTP connection to a websocket: the 101, and what is left when it is written.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use socketio_core::Bytes;
+use socketio_core::engine::http::{self as rules, Request};
+use tungstenite::handshake::derive_accept_key;
+
+use crate::hub::Hub;
+use crate::runtime::Io;
+use crate::service::{add, empty};
+
+/// The 101 that turns the connection into a websocket, or what is wrong with the request for one.
+pub(crate) fn switch(
+    request: &Request<'_>,
+    on_upgrade: Option<OnUpgrade>,
+) -> Result<(OnUpgrade, Response<Full<Bytes>>), rules::Response> {
+    let accepted = rules::check_websocket(request)?;
+    // A server in front of us that cannot upgrade.
+    let on_upgrade = on_upgrade.ok_or_else(rules::Response::bad_request)?;
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    add(headers, "sec-websocket-accept", derive_accept_key(accepted.key).as_bytes());
+    if let Some(protocol) = accepted.protocol {
+        add(headers, "sec-websocket-protocol", protocol.as_bytes());
+    }
+    Ok((on_upgrade, response))
+}
+
+/// Carries on with the bare connection once the 101 is written.
+pub(crate) fn spawn_upgrade<F, Fut>(hub: &Arc<Hub>, on_upgrade: OnUpgrade, then: F)
+where
+    F: FnOnce(Box<dyn Io>, Bytes) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    hub.runtime.spawn(Box::pin(async move {
+        // The client left instead.
+        let Ok(upgraded) = on_upgrade.await else { return };
+        let (io, early) = bare(upgraded);
+        then(io, early).await;
+    }));
+}
+
+/// The connection without hyper's wrapping, where it is one of ours, and what was read too far.
+fn bare(upgraded: Upgraded) -> (Box<dyn Io>, Bytes) {
+    match upgraded.downcast::<Box<dyn Io>>() {
+        Ok(parts) => (parts.io, parts.read_buf),
+        Err(upgraded) => (Box::new(upgraded), Bytes::new()),
+    }
+}

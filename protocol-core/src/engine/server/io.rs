@@ -1,0 +1,90 @@
+//! What goes into a session, and what comes out.
+
+use bytes::Bytes;
+
+use crate::Lane;
+use crate::engine::Transport;
+use crate::engine::close::{CloseReason, TransportFault};
+use crate::engine::http::Response;
+use crate::engine::packet::{Frame, Message};
+use crate::engine::payload_v3::Form;
+
+/// What the driver tells a session.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A GET arrived.
+    Poll(Lane),
+    /// The head of a POST arrived, claiming this form for its body (see [`http::post_form`](crate::engine::http::post_form)).
+    /// The body follows, unless the answer comes first.
+    Post(Lane, Form),
+    /// The whole body of a POST.
+    PostBody(Lane, Bytes),
+    /// The body of a POST is over [`Config::max_payload_bytes`](super::Config::max_payload_bytes).
+    PostTooLarge(Lane),
+    /// A websocket with this session's id was opened.
+    WsOpen(Lane),
+    /// A message arrived on a websocket.
+    WsFrame(Lane, Frame),
+    /// A websocket broke its rules or its connection. The lane is done.
+    WsFault(Lane, TransportFault),
+    /// Everything handed out for this websocket has been written.
+    Flushed(Lane),
+    /// The connection behind a lane ended in an orderly way. The lane is done, answered or not.
+    LaneGone(Lane),
+}
+
+impl Input {
+    /// The lane it is about.
+    pub const fn lane(&self) -> Lane {
+        match self {
+            Self::Poll(lane)
+            | Self::Post(lane, _)
+            | Self::PostBody(lane, _)
+            | Self::PostTooLarge(lane)
+            | Self::WsOpen(lane)
+            | Self::WsFrame(lane, _)
+            | Self::WsFault(lane, _)
+            | Self::Flushed(lane)
+            | Self::LaneGone(lane) => *lane,
+        }
+    }
+}
+
+/// What a session tells the driver.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Answer an HTTP request. The lane is done.
+    Respond(Lane, Response),
+    /// Break the connection of an HTTP request without an answer. The lane is done.
+    Abort(Lane),
+    /// Send a message on a websocket. When all of them are written, say [`Input::Flushed`].
+    WsSend(Lane, Frame),
+    /// Send a close frame without a status, then close the connection. The lane is done.
+    WsClose(Lane),
+    /// Something for the layer above.
+    Event(Event),
+}
+
+/// What a session tells the layer above.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The session moved to this transport.
+    Upgraded(Transport),
+    /// A message arrived.
+    Message(Message),
+    /// There is room again after [`SendError::Full`].
+    Drained,
+    /// The session is over. The last output, but for the refusal of lanes that come later.
+    Closed(CloseReason),
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The session is closing or closed.
+    #[error("the session is closed")]
+    Closed,
+    /// The outgoing queue is at its limit ([`Config::buffer`](super::Config::buffer)). [`Event::Drained`] follows when there is room again.
+    #[error("the outgoing queue is full")]
+    Full,
+}

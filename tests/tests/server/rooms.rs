@@ -1,0 +1,135 @@
+//! Rooms and broadcasts: who gets a message, and that everybody gets it once.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use socketio_driver::runtime::Runtime;
+use socketio_driver::{Bytes, Socket};
+use socketio_tests::client::{Client, How};
+use socketio_tests::on_every_runtime;
+use socketio_tests::stage::{Log, Stage};
+
+/// Three clients, each by another way, and their sockets.
+async fn three(stage: &Stage) -> (Vec<Client>, Vec<Socket>) {
+    let mut clients = Vec::new();
+    for how in How::ALL {
+        clients.push(stage.joined_by(how).await);
+    }
+    (clients, stage.server.sockets())
+}
+
+/// Each client gets exactly these messages of one broadcast after the other: a last one to all shows that no more came.
+async fn expect_each(stage: &Stage, clients: &mut [Client], expected: [&[&str]; 3]) {
+    stage.server.emit("end", ()).unwrap();
+    for (number, (client, expected)) in clients.iter_mut().zip(expected).enumerate() {
+        for name in expected {
+            assert_eq!(client.packet().await, format!(r#"2["{name}"]"#), "client {number}");
+        }
+        assert_eq!(client.packet().await, r#"2["end"]"#, "client {number}");
+    }
+}
+
+async fn a_message_reaches_whom_it_is_for_once(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let (mut clients, sockets) = three(&stage).await;
+    sockets[0].join(["red", "blue"]);
+    sockets[1].join("red");
+    sockets[2].join("green");
+    let io = &stage.server;
+    io.emit("all", ()).unwrap();
+    expect_each(&stage, &mut clients, [&["all"], &["all"], &["all"]]).await;
+    io.to("red").emit("red", ()).unwrap();
+    expect_each(&stage, &mut clients, [&["red"], &["red"], &[]]).await;
+    io.to(["red", "blue", "red"]).to("green").emit("union", ()).unwrap();
+    expect_each(&stage, &mut clients, [&["union"], &["union"], &["union"]]).await;
+    io.to(["red", "green"]).except("blue").emit("some", ()).unwrap();
+    expect_each(&stage, &mut clients, [&[], &["some"], &["some"]]).await;
+    io.except(["red", "nobody"]).emit("others", ()).unwrap();
+    expect_each(&stage, &mut clients, [&[], &[], &["others"]]).await;
+    io.to("nobody").emit("none", ()).unwrap();
+    io.to(sockets[2].id()).emit("private", ()).unwrap();
+    expect_each(&stage, &mut clients, [&[], &[], &["private"]]).await;
+    stage.is_empty_after((clients, sockets)).await;
+}
+
+async fn a_broadcast_of_a_socket_leaves_it_out(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let (mut clients, sockets) = three(&stage).await;
+    sockets[0].join("room");
+    sockets[1].join("room");
+    sockets[0].broadcast().emit("broadcast", ()).unwrap();
+    expect_each(&stage, &mut clients, [&[], &["broadcast"], &["broadcast"]]).await;
+    sockets[0].to("room").emit("to", ()).unwrap();
+    expect_each(&stage, &mut clients, [&[], &["to"], &[]]).await;
+    sockets[2].to("room").emit("from outside", ()).unwrap();
+    expect_each(&stage, &mut clients, [&["from outside"], &["from outside"], &[]]).await;
+    sockets[0].except(sockets[1].id()).emit("except", ()).unwrap();
+    expect_each(&stage, &mut clients, [&[], &[], &["except"]]).await;
+    sockets[0].to(sockets[0].id()).emit("self", ()).unwrap();
+    expect_each(&stage, &mut clients, [&[], &[], &[]]).await;
+    stage.is_empty_after((clients, sockets)).await;
+}
+
+async fn a_socket_knows_its_rooms_and_leaves_them(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let mut c = stage.joined().await;
+    let socket = stage.server.sockets().remove(0);
+    let id = socket.id().as_str().to_owned();
+    socket.join("b");
+    socket.join(vec!["a".to_owned(), "b".to_owned()]);
+    let names = |rooms: Vec<socketio_driver::Room>| rooms.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names(socket.rooms()), [&*id, "b", "a"]);
+    assert_eq!(names(stage.server.rooms()), ["a", "b"]);
+    socket.leave("b");
+    socket.leave("never joined");
+    assert_eq!(names(stage.server.rooms()), ["a"]);
+    stage.server.to("b").emit("x", ()).unwrap();
+    stage.server.to("a").emit("y", ()).unwrap();
+    c.expect(r#"2["y"]"#).await;
+    c.send("1").await;
+    stage.until("gone", || !socket.is_connected()).await;
+    assert_eq!(names(socket.rooms()), [""; 0]);
+    socket.join("c");
+    assert_eq!(names(stage.server.rooms()), [""; 0], "joining after leaving does nothing");
+    stage.is_empty_after((c, socket)).await;
+}
+
+async fn an_operator_moves_and_disconnects_many(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let (mut clients, sockets) = three(&stage).await;
+    let io = &stage.server;
+    io.everyone().sockets_join(["x", "y"]);
+    io.to(sockets[0].id()).sockets_leave("x");
+    assert_eq!(io.to("x").sockets(), sockets[1..]);
+    io.to("x").emit("x", ()).unwrap();
+    expect_each(&stage, &mut clients, [&[], &["x"], &["x"]]).await;
+    io.to("x").disconnect_sockets();
+    for client in &mut clients[1..] {
+        client.expect("1").await;
+    }
+    stage.until("one left", || io.sockets_count() == 1).await;
+    assert_eq!(io.sockets(), sockets[..1]);
+    stage.is_empty_after((clients, sockets)).await;
+}
+
+async fn attachments_are_broadcast_too(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let (mut clients, sockets) = three(&stage).await;
+    let log = Log::default();
+    stage.server.emit("file", ("name", Bytes::from_static(b"\x00\x01"), json!({ "n": 1 }))).unwrap();
+    for client in &mut clients {
+        client.expect(r#"51-["file","name",{"_placeholder":true,"num":0},{"n":1}]"#).await;
+        assert_eq!(client.attachment().await, [0, 1]);
+        log.add("got it");
+    }
+    log.expect(&stage, &["got it"; 3]).await;
+    stage.is_empty_after((clients, sockets)).await;
+}
+
+on_every_runtime!(
+    a_broadcast_of_a_socket_leaves_it_out,
+    a_message_reaches_whom_it_is_for_once,
+    a_socket_knows_its_rooms_and_leaves_them,
+    an_operator_moves_and_disconnects_many,
+    attachments_are_broadcast_too,
+);

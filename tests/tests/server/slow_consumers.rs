@@ -1,0 +1,277 @@
+//! Clients that read too slowly, and clients that send faster than their events are handled.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use serde_json::json;
+use socketio_driver::runtime::Runtime;
+use socketio_driver::{BufferLimits, Bytes, DisconnectReason, EmitError, Socket};
+use socketio_tests::client::{How, event_packet};
+use socketio_tests::io::timeout;
+use socketio_tests::on_every_runtime;
+use socketio_tests::stage::{Log, Stage};
+
+async fn a_volatile_message_is_dropped_where_nobody_listens(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let mut absent = stage.joined_by(How::Polling).await;
+    let mut listening = stage.joined_by(How::Polling).await;
+    let mut websocket = stage.joined().await;
+    listening.start_poll().await;
+    stage.wait(Duration::from_millis(10)).await;
+    stage.server.volatile().emit("v", 1).unwrap();
+    websocket.expect(r#"2["v",1]"#).await;
+    listening.expect(r#"2["v",1]"#).await;
+    for socket in stage.server.sockets() {
+        socket.emit("r", 2).unwrap();
+    }
+    for client in [&mut absent, &mut listening, &mut websocket] {
+        client.expect(r#"2["r",2]"#).await;
+    }
+    // One by one, and together with something that waits.
+    let sockets = stage.server.sockets();
+    sockets[0].volatile().emit("v", 3).unwrap();
+    sockets[0].emit("r", 4).unwrap();
+    sockets[0].volatile().emit("v", 5).unwrap();
+    absent.expect(r#"2["r",4]"#).await;
+    stage.is_empty_after((vec![absent, listening], websocket)).await;
+}
+
+async fn a_full_queue_is_an_error_and_loses_nothing(rt: Arc<dyn Runtime>) {
+    let limits = BufferLimits { max_frames: 3, max_bytes: 1000 };
+    let stage = Stage::with(rt, move |options| options.send_buffer(limits)).await;
+    let mut c = stage.joined_by(How::Polling).await;
+    let socket = stage.server.sockets().remove(0);
+    for round in 0..3 {
+        for number in 0..3 {
+            socket.emit("n", round * 10 + number).unwrap();
+        }
+        assert!(matches!(socket.emit("n", "lost"), Err(EmitError::Full)));
+        assert!(socket.is_connected(), "it is the caller's to decide");
+        for number in 0..3 {
+            c.expect(&format!(r#"2["n",{}]"#, round * 10 + number)).await;
+        }
+    }
+    // Bytes count as well, and a message goes whole or not at all.
+    socket.emit("n", "x".repeat(900)).unwrap();
+    assert!(matches!(socket.emit("n", "x".repeat(100)), Err(EmitError::Full)));
+    assert!(c.packet().await.len() > 900);
+    socket.emit("n", 1).unwrap();
+    socket.emit("n", 2).unwrap();
+    assert!(matches!(socket.emit("n", Bytes::from_static(b"two frames")), Err(EmitError::Full)));
+    socket.emit("n", 3).unwrap();
+    for number in 1..=3 {
+        c.expect(&format!(r#"2["n",{number}]"#)).await;
+    }
+    // A message with an acknowledgement that does not fit waits for none.
+    for number in 0..3 {
+        socket.emit("n", number).unwrap();
+    }
+    let error = socket.emit_with_ack::<u32, _>("n", ()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the outgoing queue is full");
+    stage.is_empty_after((c, socket)).await;
+}
+
+async fn a_websocket_that_is_not_read_fills_its_queue_and_no_more(rt: Arc<dyn Runtime>) {
+    let limits = BufferLimits { max_frames: 16, max_bytes: 4 << 20 };
+    let stage = Stage::with(rt, move |options| options.send_buffer(limits)).await;
+    let mut c = stage.joined().await;
+    let socket = stage.server.sockets().remove(0);
+    let mut sent = 0;
+    let chunk = "x".repeat(256 * 1024);
+    // The system takes some megabytes, the queue takes sixteen messages.
+    loop {
+        match socket.emit("chunk", (sent, &chunk)) {
+            Ok(()) => sent += 1,
+            Err(EmitError::Full) => {
+                stage.wait(Duration::from_millis(5)).await;
+                if socket.emit("chunk", (sent, &chunk)).is_err() {
+                    break;
+                }
+                sent += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(sent < 400, "a queue without an end");
+    }
+    for number in 0..sent {
+        let packet = c.packet().await;
+        assert!(packet.starts_with(&format!(r#"2["chunk",{number},"xx"#)), "{number}");
+    }
+    socket.emit("room again", ()).unwrap();
+    c.expect(r#"2["room again"]"#).await;
+    stage.is_empty_after((c, socket)).await;
+}
+
+async fn a_broadcast_gives_up_only_who_does_not_read(rt: Arc<dyn Runtime>) {
+    let limits = BufferLimits { max_frames: 8, max_bytes: 1 << 20 };
+    let stage = Stage::with(rt, move |options| options.send_buffer(limits)).await;
+    let log = Log::default();
+    let seen = log.clone();
+    stage.server.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+        seen.add(format!("{} {reason}", socket.id()));
+        async {}
+    });
+    let mut reading = stage.joined().await;
+    let mut stuck = stage.polling().await;
+    let id = stuck.connect("/").await;
+    for number in 0..20 {
+        stage.server.emit("n", number).unwrap();
+        reading.expect(&format!(r#"2["n",{number}]"#)).await;
+        if number == 7 {
+            // The queue is full now. A volatile message is no reason to give anybody up.
+            stage.server.to(id.as_str()).volatile().emit("v", ()).unwrap();
+            stage.wait(Duration::from_millis(5)).await;
+            assert_eq!(stage.server.sockets_count(), 2);
+        }
+    }
+    log.expect(&stage, &[&format!("{id} transport error")]).await;
+    assert_eq!((stage.server.clients_count(), stage.server.sockets_count()), (1, 1));
+    stage.is_empty_after((reading, stuck)).await;
+}
+
+/// A door that many wait at.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<(bool, Vec<Waker>)>>);
+
+impl Gate {
+    async fn pass(&self) {
+        std::future::poll_fn(|cx| {
+            let mut gate = self.0.lock().unwrap();
+            if gate.0 {
+                return Poll::Ready(());
+            }
+            gate.1.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn open(&self) {
+        let wakers = {
+            let mut gate = self.0.lock().unwrap();
+            gate.0 = true;
+            std::mem::take(&mut gate.1)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+async fn events_that_pile_up_in_handlers_are_bounded_and_none_is_lost(rt: Arc<dyn Runtime>) {
+    const EVENTS: usize = 5000;
+
+    let stage = Stage::new(rt).await;
+    for how in How::ALL {
+        let (gate, running, handled) = (Gate::default(), Arc::new(AtomicUsize::new(0)), Log::default());
+        let (inside, count, seen) = (gate.clone(), Arc::clone(&running), handled.clone());
+        let listener = stage.server.on("e", move |_: Socket, number: u32| {
+            count.fetch_add(1, Ordering::SeqCst);
+            seen.add(number);
+            let inside = inside.clone();
+            async move { inside.pass().await }
+        });
+        let mut c = stage.joined_by(how).await;
+        let rt = Arc::clone(&stage.rt);
+        let sender = async {
+            let packets: Vec<_> = (0..EVENTS).map(|n| event_packet("", "e", json!([n]))).collect();
+            for chunk in packets.chunks(500) {
+                c.send_all(chunk).await;
+            }
+        };
+        let opener = async {
+            stage.until("some handlers run", || running.load(Ordering::SeqCst) >= 1000).await;
+            socketio_tests::io::sleep(&*rt, Duration::from_millis(100)).await;
+            let running = running.load(Ordering::SeqCst);
+            assert!(running <= 1024, "{running} handlers run at once");
+            gate.open();
+        };
+        futures_util::join!(sender, opener);
+        stage.until("all are handled", || handled.len() == EVENTS).await;
+        assert!(handled.lines().iter().enumerate().all(|(index, line)| *line == index.to_string()));
+        stage.server.off(listener);
+        stage.is_empty_after(c).await;
+    }
+}
+
+/// More handlers than may run at once, each of which waits for an answer that stands behind all of them.
+async fn handlers_that_all_wait_for_their_client_do_not_lock_it_out(rt: Arc<dyn Runtime>) {
+    const EVENTS: u32 = 2500;
+
+    let stage = Stage::new(rt).await;
+    let sum = Arc::new(AtomicUsize::new(0));
+    let total = Arc::clone(&sum);
+    stage.server.on("ask", move |socket: Socket, number: u32| {
+        let total = Arc::clone(&total);
+        async move {
+            if let Ok(answer) = socket.emit_with_ack::<usize, _>("asked", number).await {
+                total.fetch_add(answer, Ordering::SeqCst);
+            }
+        }
+    });
+    for how in How::ALL {
+        sum.store(0, Ordering::SeqCst);
+        let mut c = stage.joined_by(how).await;
+        let packets: Vec<_> = (0..EVENTS).map(|n| event_packet("", "ask", json!([n]))).collect();
+        c.send_all(&packets).await;
+        let mut asked = 0;
+        while asked < EVENTS {
+            // All that has come so far is answered at once.
+            let mut answers = vec![answer(&c.packet().await)];
+            while let Some(packet) = timeout(&*stage.rt, Duration::from_millis(5), c.packet()).await {
+                answers.push(answer(&packet));
+            }
+            asked += answers.len() as u32;
+            c.send_all(&answers).await;
+        }
+        stage.until("every answer", || sum.load(Ordering::SeqCst) == EVENTS as usize).await;
+        stage.is_empty_after(c).await;
+    }
+}
+
+fn answer(packet: &str) -> String {
+    let id = packet[1..].split('[').next().unwrap();
+    format!("3{id}[1]")
+}
+
+async fn a_client_may_leave_while_its_events_pile_up(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let gate = Gate::default();
+    let inside = gate.clone();
+    stage.server.on("e", move |_: Socket, (): ()| {
+        let inside = inside.clone();
+        async move { inside.pass().await }
+    });
+    let log = Log::default();
+    let seen = log.clone();
+    stage.server.on_disconnect(move |_: Socket, reason: DisconnectReason| {
+        seen.add(reason);
+        async {}
+    });
+    let packets = vec![event_packet("", "e", json!([])); 1500];
+
+    // The server is told at once when it disconnects somebody itself.
+    let mut c = stage.joined().await;
+    c.send_all(&packets).await;
+    stage.wait(Duration::from_millis(20)).await;
+    stage.server.sockets()[0].disconnect();
+    log.expect(&stage, &["server namespace disconnect"]).await;
+    let mut other = stage.joined().await;
+    other.send_all(&packets).await;
+    stage.wait(Duration::from_millis(20)).await;
+    stage.server.close();
+    log.expect(&stage, &["server shutting down"]).await;
+    assert_eq!((stage.server.clients_count(), stage.server.sockets_count()), (0, 0));
+    gate.open();
+    stage.is_empty_after((c, other)).await;
+}
+
+on_every_runtime!(
+    a_broadcast_gives_up_only_who_does_not_read,
+    a_client_may_leave_while_its_events_pile_up,
+    a_full_queue_is_an_error_and_loses_nothing,
+    a_volatile_message_is_dropped_where_nobody_listens,
+    a_websocket_that_is_not_read_fills_its_queue_and_no_more,
+    events_that_pile_up_in_handlers_are_bounded_and_none_is_lost,
+    handlers_that_all_wait_for_their_client_do_not_lock_it_out,
+);
