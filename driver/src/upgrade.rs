@@ -51,7 +51,8 @@ where
 /// The connection without hyper's wrapping, where it is one of ours, and what was read too far.
 fn bare(upgraded: Upgraded) -> (Box<dyn Io>, Bytes) {
     match upgraded.downcast::<Box<dyn Io>>() {
-        Ok(parts) => (parts.io, parts.read_buf),
+        // Even empty, it would keep hyper's whole read buffer for as long as the websocket lives.
+        Ok(parts) => (parts.io, Bytes::copy_from_slice(&parts.read_buf)),
         Err(upgraded) => (Box::new(upgraded), Bytes::new()),
     }
 }

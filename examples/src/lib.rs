@@ -5,4 +5,9 @@
 #[cfg(feature = "chat")]
 pub mod chat;
 pub mod clock;
+pub mod inspect;
 pub mod server;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+pub struct Embedding;

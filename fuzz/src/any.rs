@@ -15,9 +15,9 @@ pub(crate) enum Any {
     Float(f64),
     Text(String),
     Binary(Vec<u8>),
-    List(Vec<Any>),
+    List(Vec<Self>),
     /// In order, duplicates included.
-    Map(Vec<(String, Any)>),
+    Map(Vec<(String, Self)>),
 }
 
 /// Floats are all equal: reading one and writing it may change its last bit, which is serde_json's affair.

@@ -13,11 +13,14 @@
 mod any;
 mod engine;
 mod http;
+mod peer;
+mod script;
 mod session;
 mod socket;
 
 pub use engine::{engine_packet, payload_v3_binary, payload_v3_text, payload_v4, webtransport};
 pub use http::http_route;
+pub use peer::peer;
 pub use session::session;
 pub use socket::{socket_msgpack, socket_text};
 
@@ -31,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("payload_v3_binary", payload_v3_binary),
     ("payload_v3_text", payload_v3_text),
     ("payload_v4", payload_v4),
+    ("peer", peer),
     ("session", session),
     ("socket_msgpack", socket_msgpack),
     ("socket_text", socket_text),
@@ -68,11 +72,14 @@ mod tests {
 
     #[test]
     fn every_target_has_a_file() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
-        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        let names: Vec<_> = files.iter().map(|file| file.file_stem().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        for (name, _) in TARGETS {
+            let file = fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+            assert!(file.contains(&format!("socketio_fuzz::{name}(data)")), "{name}");
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+        }
+        assert_eq!(fs::read_dir(folder.join("fuzz_targets")).unwrap().count(), TARGETS.len());
     }
 
     /// Runs a target; if that panics, says with which bytes.

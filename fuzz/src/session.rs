@@ -13,9 +13,11 @@ use socketio_core::engine::server::{Config, Event, Input, Opening, Output, SendE
 use socketio_core::engine::{Revision, Transport, payload, payload_v3};
 use socketio_core::{Bytes, Instant, Lane, Sid, Str};
 
+use crate::script::Script;
+
 /// The first byte chooses the dialect, each further one a step; some steps take more bytes.
 pub fn session(data: &[u8]) {
-    let mut script = Script(data);
+    let mut script = Script::new(data);
     let Some(dialect) = script.byte() else { return };
     let mut world = World::new(dialect);
     world.drain();
@@ -27,33 +29,6 @@ pub fn session(data: &[u8]) {
         }
     }
     world.abandon();
-}
-
-/// The bytes that are left of the input.
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (&first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(first)
-    }
-
-    /// A byte, or 0 where there is none.
-    fn choice(&mut self) -> usize {
-        self.byte().unwrap_or_default().into()
-    }
-
-    /// One of the usual packets, or bytes of any kind with their number in front.
-    fn packet(&mut self) -> &'a [u8] {
-        let choice = self.choice();
-        if let Some(usual) = USUAL.get(choice) {
-            return usual.as_bytes();
-        }
-        let (bytes, rest) = self.0.split_at((choice - USUAL.len()).min(self.0.len()));
-        self.0 = rest;
-        bytes
-    }
 }
 
 /// Packets and payloads of both revisions.
@@ -140,16 +115,23 @@ impl World {
                 let form = if script.choice() % 4 == 3 { Form::Binary } else { Form::Text };
                 Input::Post(self.open(Kind::Post), form)
             }
-            2 => Input::PostBody(self.pick(script), Bytes::copy_from_slice(script.packet())),
+            2 => Input::PostBody(self.pick(script), Bytes::copy_from_slice(script.packet(USUAL))),
             3 => Input::PostTooLarge(self.pick(script)),
             4 => Input::WsOpen(self.open(Kind::Websocket)),
             5 => {
                 let lane = self.pick(script);
-                let bytes = script.packet();
+                let bytes = script.packet(USUAL);
                 Input::WsFrame(lane, Str::try_from(bytes).map_or_else(|_| binary(bytes), Frame::Text))
             }
-            6 => Input::WsFrame(self.pick(script), binary(script.packet())),
-            7 => Input::WsFault(self.pick(script), TransportFault::MessageTooLarge),
+            6 => Input::WsFrame(self.pick(script), binary(script.packet(USUAL))),
+            7 => {
+                self.drain();
+                let lane = self.pick(script);
+                // The websocket is no more; of an HTTP request this says nothing.
+                let state = &mut self.lanes[lane.0 as usize];
+                state.gone |= state.kind == Kind::Websocket;
+                Input::WsFault(lane, TransportFault::MessageTooLarge)
+            }
             8 => Input::Flushed(self.pick(script)),
             9 => {
                 // What was put out before reaches a connection that is still there.
@@ -249,7 +231,7 @@ impl World {
             }
             Output::WsClose(lane) => {
                 let lane = &mut self.lanes[lane.0 as usize];
-                assert_eq!((lane.kind, lane.done), (Kind::Websocket, false));
+                assert_eq!((lane.kind, lane.done, lane.gone), (Kind::Websocket, false, false));
                 lane.done = true;
             }
             Output::Event(event) => {

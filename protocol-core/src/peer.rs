@@ -13,6 +13,7 @@ use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::packet::Frame;
 use crate::engine::server::{self as engine, Opening, Session};
 use crate::engine::{Revision, Transport, http};
+pub use crate::socket::Delivery;
 use crate::socket::server::{self as socket, CommandError, Connection, ProtocolError, RefuseError, Slot};
 use crate::socket::{DisconnectReason, Encoded, Nsp};
 use crate::time::earliest;
@@ -53,16 +54,6 @@ pub enum Event<W> {
     Drained,
     /// The client is gone. Always the last output.
     Closed(CloseReason),
-}
-
-/// What happens to a message that cannot leave at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// It waits.
-    #[default]
-    Reliable,
-    /// It is dropped, silently: only the newest of its kind matters to the application.
-    Volatile,
 }
 
 /// Why a message was not taken.
@@ -176,12 +167,11 @@ impl<W> Peer<W> {
     /// Lets the client join: see [`Connection::accept`].
     ///
     /// # Errors
-    /// [`CommandError::Disconnected`] when the client gave up meanwhile.
+    /// [`CommandError::Disconnected`] when the client gave up meanwhile, or is closed because it has no room for the
+    /// answer.
     pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
         let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
-        self.session
-            .send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
-            .map_err(|_| CommandError::Disconnected)
+        self.answer(&encoded).map_err(|_| CommandError::Disconnected)
     }
 
     /// Turns the client away: see [`Connection::refuse`].
@@ -195,9 +185,18 @@ impl<W> Peer<W> {
         data: Option<&T>,
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
-        self.session
-            .send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())
-            .map_err(|_| RefuseError::Disconnected)
+        self.take_events();
+        self.answer(&encoded).map_err(|_| RefuseError::Disconnected)
+    }
+
+    /// Queues what a CONNECT is answered with. A client that has no room for it would wait for ever in a namespace that
+    /// it has or has not joined: it reads too slowly and is closed.
+    fn answer(&mut self, encoded: &Encoded) -> Result<(), engine::SendError> {
+        let sent = self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression());
+        if sent == Err(engine::SendError::Full) {
+            self.session.abort(CloseReason::TransportError(TransportFault::SlowConsumer));
+        }
+        sent
     }
 
     /// Turns the client away because there is no such namespace. Both revisions say it with an object, unlike other

@@ -209,10 +209,11 @@ fn begin(name: &str) -> io::Result<()> {
 /// What a log says about a failure: its last lines, without cargo's progress and the tests that passed.
 fn digest(log: &str) -> String {
     let is_progress = |line: &str| {
-        let word = line.trim_start().split(' ').next().unwrap_or_default();
-        line.starts_with("  ") && ["Checking", "Compiling", "Documenting"].contains(&word)
+        let (trimmed, is_cargo) = (line.trim_start(), line.starts_with(' '));
+        is_cargo && ["Checking ", "Compiling ", "Documenting "].iter().any(|word| trimmed.starts_with(word))
             || line.starts_with("test ") && line.ends_with("... ok")
             || line.starts_with("ok ")
+            || trimmed.starts_with("✔ ")
     };
     let is_news = |line: &&str| !is_progress(line);
     let news: Vec<_> = log.lines().filter(is_news).collect();
@@ -228,9 +229,11 @@ fn digest(log: &str) -> String {
 /// The names of the tests that failed, one to a line, whoever ran them.
 fn failed_tests(log: &str) -> String {
     let mut names = String::new();
-    for line in log.lines() {
+    // Below that line `node --test` says everything again.
+    for line in log.lines().take_while(|line| *line != "✖ failing tests:") {
         let cargo = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED"));
-        if let Some(name) = cargo.or_else(|| line.strip_prefix("FAIL ")) {
+        let node = || line.strip_prefix("FAIL ").or_else(|| line.trim_start().strip_prefix("✖ "));
+        if let Some(name) = cargo.or_else(node) {
             names.push_str(&format!("failed: {name}\n"));
         }
     }
@@ -286,14 +289,15 @@ mod tests {
 
     #[test]
     fn failed_tests_are_named() {
-        let log =
-            "test a ... ok\ntest b::c ... FAILED\nFAIL upgrade > late\n\ntest b::c stdout ... FAILURE\n";
-        assert_eq!(failed_tests(log), "failed: b::c\nfailed: upgrade > late\n");
+        let log = "test a ... ok\ntest b::c ... FAILED\n\ntest b::c stdout ... FAILURE\n";
+        assert_eq!(failed_tests(log), "failed: b::c\n");
+        assert_eq!(failed_tests("FAIL upgrade > late\nAssertionError\n"), "failed: upgrade > late\n");
+        assert_eq!(failed_tests("✔ a\n✖ b (3ms)\n✖ failing tests:\n✖ b (3ms)\n"), "failed: b (3ms)\n");
     }
 
     #[test]
     fn the_digest_drops_what_passed_and_keeps_the_end() {
-        let log = "   Compiling a v1.0.0\ntest a ... ok\ntest b ... FAILED\n    Checking\n";
+        let log = "   Compiling a v1.0.0\ntest a ... ok\ntest b ... FAILED\n    Checking c v2.0.0\n  ✔ d\n";
         assert_eq!(digest(log), "test b ... FAILED\n");
         let long = "line\n".repeat(DIGEST_LINES + 5);
         assert!(digest(&long).starts_with("… 5 lines before\nline\n"));

@@ -77,6 +77,10 @@ fn cargo_test(name: &str, targets: &[&str], report: &mut Report) -> io::Result<(
 /// Where the suites with other people's clients are.
 const INTEROP: &str = "tests/interop";
 
+/// The servers on the core alone, and what they are for: the protocol, without the options and extras of the library.
+const EMBEDDED: [&str; 2] = ["blocking", "mio"];
+const EMBEDDED_SUITES: [&str; 4] = ["client-4", "msgpack", "raw-engine", "raw-socketio"];
+
 /// The suite among them that needs more than Node.js.
 const PYTHON: &str = "python";
 
@@ -99,6 +103,10 @@ fn interop(report: &mut Report) -> io::Result<()> {
     suites.retain(|suite| suite != PYTHON);
     suites.sort();
     report.run_tests(NAME, &command.clone().args(&suites), Ignored::Skips)?;
+    for server in EMBEDDED {
+        let command = command.clone().env("SERVER_CMD", exec(&built(server)?)).args(&EMBEDDED_SUITES);
+        report.run_tests(&format!("interop, npm clients, examples/{server}"), &command, Ignored::Skips)?;
+    }
     match python_with_packages(report)? {
         Ok(python) => {
             let command = command.args(&[PYTHON]).env("PYTHON", python);

@@ -40,8 +40,9 @@ pub fn options_from_env(started: Duration) -> Options {
         max_payload_bytes: var("MAX_HTTP_BUFFER_SIZE").unwrap_or(engine.max_payload_bytes),
         ..engine
     };
-    let socket =
-        socket::Config { connect_timeout: millis("CONNECT_TIMEOUT", socket.connect_timeout), ..socket };
+    let codec = if env::var("PARSER").as_deref() == Ok("msgpack") { Codec::Msgpack } else { Codec::Text };
+    let connect_timeout = millis("CONNECT_TIMEOUT", socket.connect_timeout);
+    let socket = socket::Config { codec, connect_timeout, ..socket };
     let mut routes = RouteConfig::new("/socket.io", TrailingSlash::Append);
     if let Ok(names) = env::var("TRANSPORTS") {
         let has = |name| names.split(',').any(|listed| listed == name);
@@ -69,6 +70,7 @@ pub(super) const CLOSED: &str = r#"{"closed":true}"#;
 #[derive(Debug)]
 pub struct Fixture {
     clients: Clients<Waiter>,
+    codec: Codec,
     namespaces: BTreeMap<&'static str, Namespace>,
     sockets: BTreeMap<Key, Socket>,
     by_slot: HashMap<(Sid, Slot), Key>,
@@ -151,6 +153,7 @@ impl Fixture {
             (name, Namespace { nsp, registry: Registry::new(), next_ack: 0 })
         });
         Self {
+            codec: options.config.socket.codec,
             clients: Clients::new(options),
             namespaces: namespaces.into(),
             sockets: BTreeMap::new(),
@@ -349,7 +352,7 @@ impl Fixture {
     fn send<T: Serialize + ?Sized>(&mut self, key: Key, delivery: Delivery, event: &str, args: &T) {
         let Some(socket) = self.sockets.get(&key) else { return };
         let Some(namespace) = self.namespaces.get(socket.namespace) else { return };
-        let Ok(encoded) = CODEC.event(&namespace.nsp, None, event, args) else { return };
+        let Ok(encoded) = self.codec.event(&namespace.nsp, None, event, args) else { return };
         if let Some(peer) = self.clients.peer(&socket.session) {
             // A test that fills the queue of its own client gets what it asked for.
             let _ = peer.send(socket.slot, &encoded, delivery);
@@ -360,7 +363,7 @@ impl Fixture {
     fn answer<T: Serialize + ?Sized>(&mut self, key: Key, ack: Option<AckId>, args: &T) {
         let (Some(socket), Some(ack)) = (self.sockets.get(&key), ack) else { return };
         let Some(namespace) = self.namespaces.get(socket.namespace) else { return };
-        let Ok(encoded) = CODEC.ack(&namespace.nsp, ack, args) else { return };
+        let Ok(encoded) = self.codec.ack(&namespace.nsp, ack, args) else { return };
         if let Some(peer) = self.clients.peer(&socket.session) {
             let _ = peer.send(socket.slot, &encoded, Delivery::Reliable);
         }
@@ -392,7 +395,9 @@ impl Fixture {
         let Some(socket) = self.sockets.get(&key) else { return };
         let Some(namespace) = self.namespaces.get_mut(socket.namespace) else { return };
         let id = namespace.next_ack();
-        let Ok(encoded) = CODEC.event(&namespace.nsp, Some(id), "question", &Variadic(args)) else { return };
+        let Ok(encoded) = self.codec.event(&namespace.nsp, Some(id), "question", &Variadic(args)) else {
+            return;
+        };
         if let Some(peer) = self.clients.peer(&socket.session) {
             let _ = peer.send_with_ack(socket.slot, &encoded, id, waiter, Some(deadline));
         }
@@ -473,7 +478,7 @@ impl Fixture {
         else {
             return;
         };
-        let Ok(encoded) = CODEC.event(&namespace.nsp, None, "news", &args) else { return };
+        let Ok(encoded) = self.codec.event(&namespace.nsp, None, "news", &args) else { return };
         let delivery = if target.volatile { Delivery::Volatile } else { Delivery::Reliable };
         for socket in recipients.iter().filter_map(|recipient| self.sockets.get(recipient)) {
             if let Some(peer) = self.clients.peer(&socket.session)
@@ -500,7 +505,7 @@ impl Fixture {
             return;
         };
         let id = namespace.next_ack();
-        let Ok(encoded) = CODEC.event(&namespace.nsp, Some(id), "question", &args) else { return };
+        let Ok(encoded) = self.codec.event(&namespace.nsp, Some(id), "question", &args) else { return };
         self.next += 1;
         let number = self.next;
         let mut collection =
@@ -579,8 +584,6 @@ impl Namespace {
         id
     }
 }
-
-const CODEC: Codec = Codec::Text;
 
 /// How long the middleware of `/slow` takes.
 const SLOW: Duration = Duration::from_millis(200);

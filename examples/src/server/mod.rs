@@ -168,3 +168,154 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use socketio_core::engine::http::{RouteConfig, TrailingSlash};
+
+    use super::*;
+
+    /// A server and what it has said.
+    struct Scene {
+        server: Server,
+        now: Instant,
+        written: HashMap<ConnectionId, String>,
+        closed: Vec<ConnectionId>,
+        printed: Vec<String>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let options = Options {
+                routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
+                allow_upgrades: true,
+                allow_eio3: false,
+                config: Arc::default(),
+                started: Duration::ZERO,
+            };
+            Self {
+                server: Server::new(options),
+                now: Instant::ZERO,
+                written: HashMap::new(),
+                closed: Vec::new(),
+                printed: Vec::new(),
+            }
+        }
+
+        fn tell<R>(&mut self, tell: impl FnOnce(&mut Server, Instant) -> R) -> R {
+            let result = tell(&mut self.server, self.now);
+            while let Some(output) = self.server.poll_output() {
+                match output {
+                    Output::Write(id, bytes) => {
+                        self.written.entry(id).or_default().push_str(&String::from_utf8_lossy(&bytes));
+                        self.server.written(id, bytes.len(), self.now);
+                    }
+                    Output::Close(id) => self.closed.push(id),
+                    Output::Print(line) | Output::StopListening(line) => self.printed.push(line),
+                }
+            }
+            result
+        }
+
+        fn open(&mut self) -> ConnectionId {
+            self.tell(|server, now| server.open(Ipv4Addr::LOCALHOST.into(), now))
+        }
+
+        /// Sends bytes; returns what was answered.
+        fn send(&mut self, id: ConnectionId, bytes: &str) -> String {
+            self.tell(|server, now| server.receive(id, bytes.as_bytes(), now));
+            self.written.remove(&id).unwrap_or_default()
+        }
+
+        /// A session that has joined `/quiet`.
+        fn join(&mut self, id: ConnectionId) -> String {
+            let opened = self.send(id, &get("EIO=4&transport=polling"));
+            let (_, rest) = opened.split_once(r#""sid":""#).unwrap();
+            let query = format!("EIO=4&transport=polling&sid={}", &rest[..20]);
+            let joined = self.send(id, &(post(&query, "40/quiet,") + &get(&query)));
+            assert!(joined.contains("\r\n\r\nok") && joined.contains("40/quiet,{"), "{joined}");
+            query
+        }
+
+        fn stats(&mut self) -> String {
+            self.tell(|server, now| server.command("stats", now));
+            self.printed.pop().unwrap()
+        }
+    }
+
+    fn get(query: &str) -> String {
+        format!("GET /socket.io/?{query} HTTP/1.1\r\nHost: a\r\n\r\n")
+    }
+
+    fn post(query: &str, body: &str) -> String {
+        let length = body.len();
+        format!("POST /socket.io/?{query} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")
+    }
+
+    const EMPTY: &str = r#"{"stats":{"engines":0,"rooms":0,"sockets":0}}"#;
+
+    #[test]
+    fn answers_come_in_the_order_of_the_requests() {
+        let mut scene = Scene::new();
+        let id = scene.open();
+        let query = scene.join(id);
+        // The GET waits; the POST behind it is what makes its answer.
+        let answers = scene.send(id, &(get(&query) + &post(&query, r#"42/quiet,["message",1]"#)));
+        let (first, second) = (answers.find("message-back").unwrap(), answers.find("\r\n\r\nok").unwrap());
+        assert!(first < second, "{answers}");
+    }
+
+    #[test]
+    fn a_connection_that_ends_under_a_poll_ends_the_session() {
+        let mut scene = Scene::new();
+        let id = scene.open();
+        let query = scene.join(id);
+        assert_eq!(scene.stats(), r#"{"stats":{"engines":1,"rooms":1,"sockets":1}}"#);
+        scene.send(id, &get(&query));
+        scene.tell(|server, now| server.handle_end(id, End::Closed, now));
+        assert!(scene.printed.pop().unwrap().contains("transport error"));
+        assert_eq!(scene.stats(), EMPTY);
+    }
+
+    #[test]
+    fn silence_is_the_end_of_everything() {
+        let mut scene = Scene::new();
+        let id = scene.open();
+        scene.join(id);
+        while let Some(at) = scene.server.poll_timeout() {
+            scene.now = at;
+            scene.tell(|server, now| server.handle_timeout(now));
+        }
+        assert_eq!(scene.closed, [id]);
+        assert!(scene.printed.pop().unwrap().contains("ping timeout"));
+        assert_eq!(scene.stats(), EMPTY);
+        assert!(scene.server.connections.is_empty());
+    }
+
+    #[test]
+    fn bytes_that_mean_nothing_are_answered_and_cut_off() {
+        let mut scene = Scene::new();
+        let id = scene.open();
+        assert!(scene.send(id, "\x16\x03\x01").starts_with("HTTP/1.1 400 Bad Request\r\nConnection: close"));
+        assert_eq!(scene.closed, [id]);
+    }
+
+    #[test]
+    fn a_websocket_follows_its_handshake_at_once() {
+        let mut scene = Scene::new();
+        let id = scene.open();
+        let answer = scene.send(
+            id,
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        );
+        let (head, frame) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+        assert!(frame.contains(r#"0{"sid":""#), "{frame}");
+    }
+}

@@ -20,6 +20,18 @@ impl Default for BufferLimits {
     }
 }
 
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The session is closing or closed.
+    #[error("the session is closed")]
+    Closed,
+    /// The outgoing queue is at its limit ([`BufferLimits`]). The event `Drained` of the session follows when there
+    /// is room again.
+    #[error("the outgoing queue is full")]
+    Full,
+}
+
 /// Whether a transport that can compress may do so with a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
@@ -96,6 +108,13 @@ impl Buffer {
         self.bytes
     }
 }
+
+/// Bytes handed out for a websocket and not yet written, past which frames stay in the buffer, where they are
+/// counted: about what a kernel's socket buffer takes.
+pub(crate) const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
+
+/// What a frame costs beside its payload, so that a flood of empty frames is bounded as well.
+pub(crate) const FRAME_OVERHEAD: usize = 10;
 
 /// Slots an idle connection may keep: as many as a busy one fills between two writes.
 const IDLE_CAPACITY: usize = 32;

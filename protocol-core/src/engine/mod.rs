@@ -2,6 +2,7 @@
 //! other without losing or reordering a message.
 
 pub mod buffer;
+pub mod client;
 pub mod close;
 pub mod format;
 pub mod handshake;

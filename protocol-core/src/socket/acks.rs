@@ -6,6 +6,17 @@ use alloc::vec::Vec;
 use crate::time::earliest;
 use crate::{AckId, Instant};
 
+/// Why an acknowledgement did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AckError {
+    /// The timeout is over.
+    #[error("operation has timed out")]
+    TimedOut,
+    /// The socket left its namespace first.
+    #[error("socket has been disconnected")]
+    Disconnected,
+}
+
 /// The waiters of one socket, by ack id. `W` is whatever the layer above wants back.
 #[derive(Debug)]
 pub(crate) struct Acks<W> {
@@ -43,16 +54,23 @@ impl<W> Acks<W> {
     }
 
     /// Every waiter whose deadline is due, in the order of their ids.
-    pub(crate) fn take_due(&mut self, now: Instant) -> impl Iterator<Item = W> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> impl Iterator<Item = (AckId, W)> {
         let mut due = Vec::new();
         if self.next_deadline.is_some_and(|deadline| deadline <= now) {
             let is_due = |pending: &Pending<W>| pending.deadline.is_some_and(|deadline| deadline <= now);
             let ids: Vec<AckId> =
                 self.pending.iter().filter(|(_, pending)| is_due(pending)).map(|(id, _)| *id).collect();
-            due = ids.into_iter().filter_map(|id| self.take(id)).collect();
+            due = ids.into_iter().filter_map(|id| Some((id, self.take(id)?))).collect();
             self.next_deadline = self.pending.values().filter_map(|pending| pending.deadline).min();
         }
         due.into_iter()
+    }
+
+    /// Every waiter whose id is below `end`, in the order of their ids.
+    pub(crate) fn take_before(&mut self, end: AckId) -> impl Iterator<Item = W> {
+        let rest = self.pending.split_off(&end);
+        self.next_deadline = rest.values().filter_map(|pending| pending.deadline).min();
+        core::mem::replace(&mut self.pending, rest).into_values().map(|pending| pending.waiter)
     }
 
     /// Every waiter, in the order of their ids.
@@ -95,10 +113,21 @@ mod tests {
         acks.insert(AckId(3), "never", None);
         assert_eq!(acks.next_deadline(), at(10));
         assert_eq!(acks.take_due(Instant::from_micros(9)).count(), 0);
-        assert_eq!(acks.take_due(Instant::from_micros(10)).collect::<Vec<_>>(), vec!["early"]);
+        assert_eq!(acks.take_due(Instant::from_micros(10)).collect::<Vec<_>>(), vec![(AckId(2), "early")]);
         assert_eq!(acks.next_deadline(), at(30));
         assert_eq!(acks.take_all().collect::<Vec<_>>(), vec!["late", "never"]);
         assert_eq!(acks.next_deadline(), None);
+    }
+
+    #[test]
+    fn waiters_before_an_id_are_taken_and_the_others_keep_their_deadlines() {
+        let mut acks = Acks::default();
+        for id in 1..=4 {
+            acks.insert(AckId(id), id, at(id * 10));
+        }
+        assert_eq!(acks.take_before(AckId(3)).collect::<Vec<_>>(), vec![1, 2]);
+        assert_eq!(acks.take_due(Instant::from_micros(35)).collect::<Vec<_>>(), vec![(AckId(3), 3)]);
+        assert_eq!(acks.next_deadline(), at(40));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod acks;
 mod args;
 mod attachments;
+pub mod client;
 mod decode;
 mod encode;
 mod from_args;
@@ -26,6 +27,7 @@ pub mod server;
 mod text;
 mod value;
 
+pub use acks::AckError;
 pub use args::{Args, ArgsError, Raw, RawArgs};
 pub(crate) use args::{First, Listed};
 pub use attachments::Attachments;
@@ -46,4 +48,19 @@ pub fn is_reserved_event(name: &str) -> bool {
         name,
         "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener"
     )
+}
+
+/// One namespace on one connection. Never used twice on the same connection, even if the namespace is left and
+/// joined again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// What happens to a message that cannot leave at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// It waits.
+    #[default]
+    Reliable,
+    /// It is dropped, silently: only the newest of its kind matters to the application.
+    Volatile,
 }

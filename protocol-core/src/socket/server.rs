@@ -18,6 +18,7 @@ use core::time::Duration;
 use serde::Serialize;
 
 use super::acks::Acks;
+pub use super::{AckError, Slot};
 use super::{
     Args, Body, Codec, DecodeError, Decoder, DisconnectReason, EncodeError, Encoded, Limits, Nsp, Packet,
     Payload,
@@ -57,11 +58,6 @@ impl Default for Config {
         }
     }
 }
-
-/// One namespace on one connection. Never used twice on the same connection, even if the namespace is left and
-/// joined again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u32);
 
 /// What a connection tells the layer above. `W` is a waiter given to [`Connection::expect_ack`].
 #[derive(Clone, Debug, PartialEq)]
@@ -105,17 +101,6 @@ pub enum Event<W> {
     },
     /// The client broke the protocol; every [`Event::Left`] and the close of the connection follow.
     Violation(ProtocolError),
-}
-
-/// Why an acknowledgement did not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AckError {
-    /// The timeout is over.
-    #[error("operation has timed out")]
-    TimedOut,
-    /// The socket left its namespace first.
-    #[error("socket has been disconnected")]
-    Disconnected,
 }
 
 /// How a client broke the protocol. Each closes the connection with all its namespaces (REFERENCE 3.3, 3.4).
@@ -325,7 +310,8 @@ impl<W> Connection<W> {
             (Revision::V3, None) => codec.connect_error(nsp, message),
             (Revision::V4, data) => codec.connect_error(nsp, &Refused { message, data }),
         }?;
-        self.sockets.remove(index);
+        let mut socket = self.sockets.remove(index);
+        self.fail_acks(&mut socket);
         Ok(encoded)
     }
 
@@ -397,7 +383,8 @@ impl<W> Connection<W> {
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         for socket in &mut self.sockets {
             let failed = socket.acks.take_due(now);
-            self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::TimedOut }));
+            self.events
+                .extend(failed.map(|(_, waiter)| Event::AckFailed { waiter, error: AckError::TimedOut }));
         }
         if self.attachment_deadline.take_if(|at| *at <= now).is_some() {
             return Err(ProtocolError::AttachmentTimeout);
@@ -425,9 +412,13 @@ impl<W> Connection<W> {
     }
 
     fn leave_socket(&mut self, mut socket: Socket<W>, reason: DisconnectReason) {
+        self.fail_acks(&mut socket);
+        self.events.push_back(Event::Left { slot: socket.slot, reason });
+    }
+
+    fn fail_acks(&mut self, socket: &mut Socket<W>) {
         let failed = socket.acks.take_all();
         self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::Disconnected }));
-        self.events.push_back(Event::Left { slot: socket.slot, reason });
     }
 
     fn index(&self, slot: Slot) -> Option<usize> {

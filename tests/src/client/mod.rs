@@ -454,7 +454,7 @@ impl Client {
     /// [`Gone`].
     pub async fn try_open_probe(&self) -> Result<WebSocket, Gone> {
         let target = format!("{PATH}?EIO=4&transport=websocket&sid={}", self.sid());
-        Ok(WebSocket::open(&*self.rt, self.at, &target).await?)
+        WebSocket::open(&*self.rt, self.at, &target).await
     }
 
     /// Starts a GET and does not wait for the answer.
@@ -521,8 +521,15 @@ fn base64(bytes: &[u8]) -> String {
 fn from_base64(text: &str) -> Vec<u8> {
     let (mut bytes, mut group, mut bits) = (Vec::new(), 0_u32, 0);
     for digit in text.trim_end_matches('=').bytes() {
-        let value = ALPHABET.iter().position(|known| *known == digit).expect("a digit of base 64");
-        group = group << 6 | value as u32;
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => panic!("{digit:#x} is no digit of base 64"),
+        };
+        group = group << 6 | u32::from(value);
         bits += 6;
         if bits >= 8 {
             bits -= 8;

@@ -72,19 +72,8 @@ pub enum Event {
     Upgraded(Transport),
     /// A message arrived.
     Message(Message),
-    /// There is room again after [`SendError::Full`].
+    /// There is room again after [`SendError::Full`](super::SendError::Full).
     Drained,
     /// The session is over. The last output, but for the refusal of lanes that come later.
     Closed(CloseReason),
-}
-
-/// Why a message was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// The session is closing or closed.
-    #[error("the session is closed")]
-    Closed,
-    /// The outgoing queue is at its limit ([`Config::buffer`](super::Config::buffer)). [`Event::Drained`] follows when there is room again.
-    #[error("the outgoing queue is full")]
-    Full,
 }

@@ -33,8 +33,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::config::{Config, Opening};
-pub use self::io::{Event, Input, Output, SendError};
-use super::buffer::{Buffer, Compression};
+pub use self::io::{Event, Input, Output};
+pub use super::buffer::SendError;
+use super::buffer::{Buffer, Compression, FRAME_OVERHEAD, MAX_UNFLUSHED_BYTES};
 use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
@@ -517,13 +518,6 @@ impl Session {
 
 /// How long a client may take to fetch the end of a session that was closed (REFERENCE 1.15).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Bytes handed out for a websocket and not yet written, past which frames stay in the buffer, where they are
-/// counted: about what a kernel's socket buffer takes.
-const MAX_UNFLUSHED_BYTES: usize = 64 * 1024;
-
-/// What a frame costs beside its payload, so that a flood of empty frames is bounded as well.
-const FRAME_OVERHEAD: usize = 10;
 
 #[cfg(test)]
 mod tests;

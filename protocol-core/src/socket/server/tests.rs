@@ -115,6 +115,7 @@ impl Rig {
 fn event(event: Event<&'static str>) -> String {
     let raw = |raw: Raw<'_>| match raw {
         Raw::Json(text) => text.to_string(),
+        Raw::Msgpack(_) => panic!("these clients speak text"),
     };
     match event {
         Event::ConnectRequest { slot, nsp, auth: None } => format!("{} wants {nsp}", slot.0),
