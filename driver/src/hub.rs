@@ -11,6 +11,7 @@ use socketio_core::peer::Config;
 use socketio_core::socket::recovery;
 use socketio_core::{Instant, Lane, Sid};
 
+use crate::bus::Bus;
 use crate::cell::Cell;
 use crate::fallback::Fallback;
 use crate::hooks::Hooks;
@@ -31,6 +32,8 @@ pub(crate) struct Admission {
     /// Whether clients that come back go on where they were.
     pub(crate) recovery: Option<recovery::Config>,
     pub(crate) hooks: Hooks,
+    /// What joins this server to others.
+    pub(crate) bus: Option<Arc<dyn Bus>>,
     /// Set in the answer to a polling handshake.
     pub(crate) cookie: Option<Cookie>,
     /// From how many bytes on poll responses are compressed, if at all.
@@ -142,6 +145,7 @@ impl Hub {
                 cell.with_peer(|peer| peer.shut_down(now));
             }
         }
+        self.namespaces().iter().for_each(Namespace::stop);
     }
 
     fn shard(&self, sid: &str) -> MutexGuard<'_, HashMap<Sid, Arc<Cell>>> {
@@ -162,9 +166,13 @@ impl Hub {
     /// Takes back [`enter`](Self::enter), and cleans up after the last one.
     pub(crate) fn exit(&self, namespace: &Namespace) {
         if namespace.exit() && self.admission.cleanup_empty_child_namespaces {
-            let mut namespaces = write(&self.namespaces);
-            if namespaces.get(namespace.name()).is_some_and(Namespace::is_abandoned) {
-                namespaces.remove(namespace.name());
+            let removed = {
+                let mut namespaces = write(&self.namespaces);
+                let is_abandoned = namespaces.get(namespace.name()).is_some_and(Namespace::is_abandoned);
+                if is_abandoned { namespaces.remove(namespace.name()) } else { None }
+            };
+            if let Some(removed) = removed {
+                removed.stop();
             }
         }
     }
@@ -176,6 +184,9 @@ impl Hub {
             Entry::Vacant(entry) => (entry.insert(make()).clone(), true),
         };
         if is_new {
+            if !self.closing.is_raised() {
+                namespace.start();
+            }
             let handlers = read(&self.on_new_namespace).clone();
             handlers.iter().for_each(|handler| handler(&namespace));
         }
@@ -199,6 +210,13 @@ impl Hub {
 
     pub(crate) fn on_new_namespace(&self, handler: Arc<NamespaceHandler>) {
         write(&self.on_new_namespace).push(handler);
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // Handles to namespaces may outlive the server, but nobody is in them.
+        self.namespaces().iter().for_each(Namespace::stop);
     }
 }
 

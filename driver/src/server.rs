@@ -21,6 +21,7 @@ use socketio_core::peer::Config;
 use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
+use crate::bus::Bus;
 use crate::dispatch::BoxError;
 use crate::fallback::Fallback;
 use crate::handshake::Handshake;
@@ -64,6 +65,7 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 allow_upgrades: true,
                 cleanup_empty_child_namespaces: false,
                 recovery: None,
+                bus: None,
                 hooks: Hooks::default(),
                 cookie: None,
                 http_compression: Some(DEFAULT_COMPRESSION_THRESHOLD),
@@ -122,6 +124,17 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.admission.cleanup_empty_child_namespaces = cleanup;
+        self
+    }
+
+    /// Joins this server to others: what is sent to a namespace, or asked of it, reaches the sockets of all servers on
+    /// the same bus. Default: none.
+    ///
+    /// A client that comes back is [recovered](Self::connection_state_recovery) by the server that it left; another
+    /// one takes it for somebody new.
+    #[must_use]
+    pub fn bus(mut self, bus: impl Bus) -> Self {
+        self.admission.bus = Some(Arc::new(bus));
         self
     }
 
@@ -319,7 +332,7 @@ impl Server {
     {
         let name = format!("/_{}", self.hub.parents().len());
         let nsp = Nsp::new(&name).unwrap_or_default();
-        let parent = ParentNamespace::new(Namespace::new(nsp, &self.hub), matcher);
+        let parent = ParentNamespace::new(Namespace::template(nsp, &self.hub), matcher);
         self.hub.add_parent(parent.clone());
         parent
     }

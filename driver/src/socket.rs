@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use socketio_core::cluster::Details;
 use socketio_core::engine::Transport;
 use socketio_core::engine::buffer::Compression;
 use socketio_core::peer::{Delivery, SendError};
@@ -23,7 +24,8 @@ use crate::cell::Cell;
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
-use crate::operator::{self, BroadcastOperator, Emitter, Rooms};
+use crate::operator::{self, BroadcastOperator, Emitter, Rooms, listed};
+use crate::remote::value_of;
 use crate::reply::Reply;
 
 /// One client in one namespace. Cheap to clone; a clone does not keep the connection alive.
@@ -382,6 +384,21 @@ impl Socket {
         BroadcastOperator::new(self.0.namespace.clone(), selector)
     }
 
+    /// An operator for every other socket of this server, where there are more servers.
+    pub fn local(&self) -> BroadcastOperator {
+        self.broadcast().local()
+    }
+
+    /// What other servers may know of it.
+    pub(crate) fn details(&self) -> Details {
+        Details {
+            id: self.id().clone(),
+            handshake: self.handshake().to_value(),
+            rooms: self.rooms(),
+            data: value_of(&self.raw_data()),
+        }
+    }
+
     // Messages
 
     /// Sends an event to the client: `args` is one argument as what it is, several as a tuple, none as `()`.
@@ -537,9 +554,3 @@ impl PartialEq for Socket {
 }
 
 impl Eq for Socket {}
-
-fn listed(rooms: impl Rooms) -> Vec<Room> {
-    let mut list = Vec::new();
-    rooms.add_to(&mut list);
-    list
-}

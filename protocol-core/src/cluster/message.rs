@@ -7,6 +7,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::Sid;
+use crate::engine::buffer::Compression;
 use crate::rooms::{Room, Selector};
 use crate::socket::{Args, Event, Nsp, Value};
 
@@ -178,6 +179,8 @@ pub struct Options {
 pub struct Flags {
     /// Whether the message is dropped for clients that are not ready for it.
     pub volatile: bool,
+    /// Whether transports may compress it; a boolean on the wire.
+    pub compress: Compression,
     /// How long answers are waited for; milliseconds on the wire.
     pub timeout: Option<Duration>,
 }

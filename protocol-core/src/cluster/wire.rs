@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use super::{Details, Envelope, Flags, Message, NodeId, Options, RequestId};
+use crate::engine::buffer::Compression;
 use crate::engine::packet;
 use crate::rooms::{Room, Selector};
 use crate::socket::{Args, EncodeError, Event, First, Limits, Listed, Nsp, Value, msgpack};
@@ -204,10 +205,13 @@ impl Serialize for Flags {
             #[serde(skip_serializing_if = "core::ops::Not::not")]
             volatile: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
+            compress: Option<bool>,
+            #[serde(skip_serializing_if = "Option::is_none")]
             timeout: Option<u64>,
         }
         let timeout = self.timeout.map(|timeout| timeout.as_millis().try_into().unwrap_or(u64::MAX));
-        Written { volatile: self.volatile, timeout }.serialize(serializer)
+        let compress = (self.compress == Compression::Forbidden).then_some(false);
+        Written { volatile: self.volatile, compress, timeout }.serialize(serializer)
     }
 }
 
@@ -465,15 +469,17 @@ impl<'de> Deserialize<'de> for Options {
         #[serde(default)]
         struct ReadFlags {
             volatile: Option<bool>,
+            compress: Option<bool>,
             timeout: Option<f64>,
         }
         let Read { rooms, except, flags } = Read::deserialize(from)?;
-        let ReadFlags { volatile, timeout } = flags.unwrap_or_default();
+        let ReadFlags { volatile, compress, timeout } = flags.unwrap_or_default();
+        let compress = if compress == Some(false) { Compression::Forbidden } else { Compression::Allowed };
         // The cast saturates, and makes nothing of what is no number.
         let timeout = timeout.map(|timeout| Duration::from_millis(timeout as u64));
         Ok(Self {
             selector: Selector { rooms: rooms.0, except: except.0 },
-            flags: Flags { volatile: volatile.unwrap_or(false), timeout },
+            flags: Flags { volatile: volatile.unwrap_or(false), compress, timeout },
         })
     }
 }

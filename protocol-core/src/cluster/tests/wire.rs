@@ -5,6 +5,7 @@ use alloc::{format, vec};
 
 use super::*;
 use crate::Bytes;
+use crate::engine::buffer::Compression;
 use crate::engine::packet::Message as Bus;
 use crate::rooms::Room;
 
@@ -32,7 +33,11 @@ fn every_type() -> [(Message, &'static str); 17] {
     let rooms = || -> Vec<Room> { vec!["b".into(), "c".into()] };
     let mut options = Options::from(Selector::default().to("a").except("x"));
     let plain = options.clone();
-    options.flags = Flags { volatile: true, timeout: Some(Duration::from_millis(1000)) };
+    options.flags = Flags {
+        volatile: true,
+        compress: Compression::Forbidden,
+        timeout: Some(Duration::from_millis(1000)),
+    };
     let event = || Event::new("ev", list(&(1, "x")));
     let none = Args::default;
     [
@@ -44,7 +49,7 @@ fn every_type() -> [(Message, &'static str); 17] {
         ),
         (
             Message::Broadcast { event: event(), request: Some(request()), options: options.clone() },
-            r#"{"type":3,"data":{"packet":{"type":2,"data":["ev",1,"x"]},"requestId":"0123456789abcdef","opts":{"rooms":["a"],"except":["x"],"flags":{"volatile":true,"timeout":1000}}},"uid":"U","nsp":"/"}"#,
+            r#"{"type":3,"data":{"packet":{"type":2,"data":["ev",1,"x"]},"requestId":"0123456789abcdef","opts":{"rooms":["a"],"except":["x"],"flags":{"volatile":true,"compress":false,"timeout":1000}}},"uid":"U","nsp":"/"}"#,
         ),
         (
             Message::SocketsJoin { options: plain.clone(), rooms: rooms() },

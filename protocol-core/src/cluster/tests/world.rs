@@ -411,13 +411,11 @@ fn nodes_that_come_late_are_found() {
 #[test]
 fn any_mess_leaves_nothing_behind() {
     for mut world in worlds(4) {
-        let mut waiter = 0;
-        for _ in 0..200 {
+        for waiter in 1..=200 {
             let index = world.draw(4) as usize;
             let (now, kind) = (world.now, world.draw(8));
             let mut options = Options::default();
             options.flags.timeout = (kind % 2 == 0).then_some(Duration::from_millis(50));
-            waiter += 1;
             if world.nodes.contains_key(&index) {
                 world.with(index, |side| match kind {
                     0 | 1 => drop(side.node.fetch_sockets(options, waiter, now).unwrap()),
