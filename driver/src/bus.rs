@@ -117,6 +117,11 @@ impl LocalBus {
         Self(Arc::new(Local { membership, subscribers: Mutex::default() }))
     }
 
+    /// How many nodes are on it: one for each namespace of each server.
+    pub fn nodes(&self) -> usize {
+        self.subscribers().values().map(Vec::len).sum()
+    }
+
     fn subscribers(&self) -> MutexGuard<'_, HashMap<Nsp, Vec<Subscriber>>> {
         self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,8 +135,7 @@ impl Default for LocalBus {
 
 impl fmt::Debug for LocalBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes: usize = self.subscribers().values().map(Vec::len).sum();
-        f.debug_struct("LocalBus").field("nodes", &nodes).finish()
+        f.debug_struct("LocalBus").field("nodes", &self.nodes()).finish()
     }
 }
 
