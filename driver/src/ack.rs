@@ -190,7 +190,8 @@ impl Collection {
     fn add(&mut self, answer: Result<Args, Lost>) -> Option<Waker> {
         self.pending -= 1;
         match answer {
-            Ok(args) => self.answers.push(args),
+            // The first argument alone counts (REFERENCE 4.4).
+            Ok(args) => self.answers.push(args.first()),
             Err(_) => self.complete = false,
         }
         if self.pending == 0 { self.waker.take() } else { None }

@@ -250,7 +250,11 @@ impl Link {
 
     /// Starts the handlers of what has arrived: up to their first `await`, in the order of arrival.
     fn start_jobs(self: &Arc<Self>, tasks: &FuturesUnordered<Task>, cx: &mut Context<'_>) {
-        let jobs = std::mem::take(&mut self.lock().jobs);
+        let jobs = {
+            let mut state = self.lock();
+            state.running += state.jobs.len();
+            std::mem::take(&mut state.jobs)
+        };
         if jobs.is_empty() {
             return;
         }

@@ -565,6 +565,57 @@ async fn a_request_that_is_dropped_is_forgotten(rt: Arc<dyn Runtime>) {
     cluster.close(clients).await;
 }
 
+async fn any_number_of_requests_at_once_all_end(rt: Arc<dyn Runtime>) {
+    let cluster = Cluster::new(&rt, 3).await;
+    let (clients, _) = cluster.clients().await;
+    let log = Log::default();
+    for stage in &cluster.stages {
+        stage.server.on_server_side("double", |number: u32| async move { Ack(number * 2) });
+    }
+    for number in 0..60 {
+        let (io, done) = (cluster.stages[number as usize % 3].server.clone(), log.clone());
+        cluster.stages[0].rt.spawn(Box::pin(async move {
+            assert_eq!(io.fetch_sockets().await.unwrap().len(), 3);
+            let doubled: Vec<u32> = io.server_side_emit_with_ack("double", number).unwrap().await.unwrap();
+            assert_eq!(doubled, [number * 2; 2]);
+            let nobody = io.to("nobody").emit_with_ack::<u32, _>("x", ()).unwrap().await.unwrap();
+            assert!(nobody.is_empty());
+            io.emit("n", number).unwrap();
+            io.everyone().sockets_join("room");
+            done.add(number);
+        }));
+    }
+    cluster.stages[0].until("all done", || log.len() == 60).await;
+    assert_eq!(cluster.stages[1].server.to("room").fetch_sockets().await.unwrap().len(), 3);
+    cluster.close(clients).await;
+}
+
+async fn only_so_many_server_side_events_are_handled_at_once(rt: Arc<dyn Runtime>) {
+    const LIMIT: usize = 16_384;
+    let cluster = Cluster::new(&rt, 2).await;
+    let (log, io, there) = (Log::default(), &cluster.stages[0].server, &cluster.stages[1]);
+    let (seen, open) = (log.clone(), Arc::new(AtomicBool::new(false)));
+    let gate = Arc::clone(&open);
+    there.server.on_server_side("wait", move |(): ()| {
+        seen.add("");
+        let gate = Arc::clone(&gate);
+        std::future::poll_fn(move |_| match gate.load(Ordering::Relaxed) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        })
+    });
+    for _ in 0..LIMIT + 1 {
+        io.server_side_emit("wait", ()).unwrap();
+    }
+    there.until("as many as may be", || log.len() == LIMIT).await;
+    io.server_side_emit("wait", ()).unwrap();
+    there.wait(SHORT).await;
+    assert_eq!(log.len(), LIMIT);
+    // Nothing but the server's end frees handlers that are never woken.
+    open.store(true, Ordering::Relaxed);
+    drop((log, cluster));
+}
+
 /// Both outputs.
 async fn futures_join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
     let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
@@ -604,10 +655,12 @@ on_every_runtime!(
     a_socket_is_reached_wherever_it_is,
     a_timeout_leaves_the_acknowledgements_that_came,
     acknowledgements_of_all_servers_come_together,
+    any_number_of_requests_at_once_all_end,
     an_operator_moves_and_disconnects_sockets_everywhere,
     arguments_travel_between_parsers,
     handlers_of_servers_start_in_order_and_can_be_taken_off,
     namespaces_are_joined_by_name,
+    only_so_many_server_side_events_are_handled_at_once,
     servers_send_events_to_each_other,
     sockets_of_all_servers_are_found,
     what_one_server_sends_arrives_in_order,

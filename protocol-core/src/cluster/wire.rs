@@ -34,7 +34,7 @@ impl Envelope {
     /// JSON text. Bytes become arrays of numbers: [`Message::has_binary`] tells whether there are any.
     ///
     /// # Errors
-    /// [`EncodeError::Serialize`]; what came off a wire never fails.
+    /// [`EncodeError::Serialize`].
     pub fn to_json(&self) -> Result<Str, EncodeError> {
         serde_json::to_string(self).map(Str::from).map_err(serde::ser::Error::custom)
     }
@@ -42,7 +42,7 @@ impl Envelope {
     /// Msgpack.
     ///
     /// # Errors
-    /// [`EncodeError::Serialize`]; what came off a wire never fails.
+    /// [`EncodeError::Serialize`].
     pub fn to_msgpack(&self) -> Result<Bytes, EncodeError> {
         msgpack::to_bytes(self)
     }
