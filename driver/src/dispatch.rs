@@ -82,6 +82,8 @@ pub(crate) struct Table {
     disconnecting: Vec<Entry<ReasonHandler>>,
     disconnect: Vec<Entry<ReasonHandler>>,
     error: Vec<Entry<ErrorHandler>>,
+    /// Whether any handler was ever to run once: most tables are spared the search for spent ones.
+    has_once: bool,
     connect_middlewares: Vec<Arc<ConnectMiddleware>>,
     event_middlewares: Vec<Arc<EventMiddleware>>,
 }
@@ -155,6 +157,7 @@ impl Table {
         if let Some(entry) = self.named(event).last_mut() {
             entry.spent = Some(Arc::default());
         }
+        self.has_once = true;
         id
     }
 
@@ -302,7 +305,7 @@ impl Table {
     }
 
     pub(crate) fn has_spent(&self, event: &str) -> bool {
-        self.events.get(event).is_some_and(|handlers| handlers.iter().any(Entry::is_spent))
+        self.has_once && self.events.get(event).is_some_and(|handlers| handlers.iter().any(Entry::is_spent))
     }
 
     pub(crate) fn listeners(&self, event: &str) -> Vec<ListenerId> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use socketio_core::engine::http::{Cookie, RouteConfig};
@@ -13,11 +13,13 @@ use socketio_core::{Instant, Lane, Sid};
 
 use crate::bus::Bus;
 use crate::cell::Cell;
+use crate::client_files::ClientFiles;
 use crate::fallback::Fallback;
 use crate::hooks::Hooks;
 use crate::namespace::Namespace;
 use crate::parent::ParentNamespace;
 use crate::runtime::Runtime;
+use crate::shutdown::{Headcount, Present};
 use crate::signal::Signal;
 
 /// Who is let in.
@@ -40,6 +42,8 @@ pub(crate) struct Admission {
     pub(crate) http_compression: Option<usize>,
     /// Whether clients of the third revision are let in.
     pub(crate) allow_eio3: bool,
+    /// The bundles of the JavaScript client, if they are served.
+    pub(crate) client_files: Option<ClientFiles>,
     /// Answers requests to other paths.
     pub(crate) fallback: Fallback,
 }
@@ -51,6 +55,12 @@ pub(crate) struct Hub {
     pub(crate) admission: Admission,
     /// Raised when the server closes; nobody is let in any more.
     pub(crate) closing: Signal,
+    /// Whether it is about to close: those who are here may finish, nobody is let in any more.
+    winding_down: AtomicBool,
+    /// Sessions, with the handlers that outlast them.
+    pub(crate) clients: Arc<Headcount>,
+    /// HTTP connections of ours.
+    pub(crate) connections: Arc<Headcount>,
     /// In shards, so that clients who come and go on several cores do not queue for one lock.
     sessions: [Mutex<HashMap<Sid, Arc<Cell>>>; SHARDS],
     namespaces: RwLock<HashMap<Arc<str>, Namespace>>,
@@ -75,6 +85,9 @@ impl Hub {
             config,
             admission,
             closing: Signal::default(),
+            winding_down: AtomicBool::new(false),
+            clients: Arc::default(),
+            connections: Arc::default(),
             sessions: Default::default(),
             namespaces: RwLock::default(),
             parents: RwLock::default(),
@@ -106,15 +119,20 @@ impl Hub {
         Sid::generate(entropy, self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Makes a session known. Returns false, and does nothing, once the server closes.
-    pub(crate) fn insert(&self, cell: Arc<Cell>) -> bool {
+    /// Makes a session known, and counts it until its task ends. Does nothing once the server closes.
+    pub(crate) fn insert(&self, cell: Arc<Cell>) -> Option<Present> {
         let mut shard = self.shard(cell.sid().as_str());
-        // Asked under the lock: whoever is not refused here is found by `close_all`.
-        let open = !self.closing.is_raised();
-        if open {
-            shard.insert(cell.sid().clone(), cell);
+        // Asked under the lock: whoever is not refused here is found by `each_cell`.
+        if !self.is_open() {
+            return None;
         }
-        open
+        shard.insert(cell.sid().clone(), cell);
+        Some(self.clients.enter())
+    }
+
+    /// Whether anybody is let in.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.winding_down.load(Ordering::Acquire) && !self.closing.is_raised()
     }
 
     /// Forgets a session.
@@ -137,15 +155,28 @@ impl Hub {
     pub(crate) fn close_all(&self) {
         self.closing.raise();
         let now = self.now();
+        self.each_cell(|cell| {
+            cell.with_peer(|peer| peer.shut_down(now));
+        });
+        self.namespaces().iter().for_each(Namespace::stop);
+    }
+
+    /// Closes every session when what is queued for it is handed over.
+    pub(crate) fn wind_down(&self) {
+        self.winding_down.store(true, Ordering::Release);
+        let now = self.now();
+        self.each_cell(|cell| {
+            cell.with_peer(|peer| peer.wind_down(now));
+        });
+    }
+
+    fn each_cell(&self, change: impl Fn(&Cell)) {
         for shard in &self.sessions {
             let mut cells: Vec<_> = lock(shard).values().cloned().collect();
             // What is visible must not depend on the order of a hash table.
             cells.sort_unstable_by(|a, b| a.sid().cmp(b.sid()));
-            for cell in cells {
-                cell.with_peer(|peer| peer.shut_down(now));
-            }
+            cells.iter().for_each(|cell| change(cell));
         }
-        self.namespaces().iter().for_each(Namespace::stop);
     }
 
     fn shard(&self, sid: &str) -> MutexGuard<'_, HashMap<Sid, Arc<Cell>>> {

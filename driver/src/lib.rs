@@ -8,6 +8,7 @@ mod backlog;
 mod body;
 mod bus;
 mod cell;
+mod client_files;
 mod dispatch;
 mod fallback;
 mod handshake;
@@ -23,8 +24,10 @@ mod reply;
 pub mod runtime;
 mod server;
 mod service;
+mod shutdown;
 mod signal;
 mod socket;
+mod stall;
 mod upgrade;
 mod ws;
 
@@ -40,6 +43,7 @@ pub use remote::{Incomplete, IncompleteReason, RemoteSocket, ServerSideAckFuture
 pub use reply::{Ack, Reply};
 pub use server::{Server, ServerBuilder};
 pub use service::{PeerAddress, Service};
+pub use shutdown::Shutdown;
 pub use socket::Socket;
 
 pub use http;

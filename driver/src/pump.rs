@@ -35,6 +35,7 @@ use crate::handshake::{Handshake, RequestInfo};
 use crate::namespace::{ConnectError, Namespace};
 use crate::parent;
 use crate::runtime::Timer;
+use crate::shutdown::Present;
 use crate::socket::{Identity, Socket};
 use crate::ws::{End, Ws};
 
@@ -51,10 +52,12 @@ pub(crate) struct Pump {
     /// What the timer is set to.
     armed: Instant,
     closed: bool,
+    /// Counts this client as one that is here.
+    _present: Present,
 }
 
 impl Pump {
-    pub(crate) fn new(cell: Arc<Cell>, request: Arc<RequestInfo>) -> Self {
+    pub(crate) fn new(cell: Arc<Cell>, request: Arc<RequestInfo>, present: Present) -> Self {
         let now = cell.hub.now();
         let timer = cell.hub.runtime.timer(now);
         Self {
@@ -67,6 +70,7 @@ impl Pump {
             timer,
             armed: now,
             closed: false,
+            _present: present,
         }
     }
 
@@ -98,7 +102,7 @@ impl Pump {
         for ws in &mut self.websockets {
             let lane = ws.lane;
             let mut frames = Vec::new();
-            let read = ws.poll_read(cx, |frame| frames.push(frame));
+            let read = ws.poll_read(cx, now, |frame| frames.push(frame));
             let end = match read {
                 Poll::Pending => continue,
                 Poll::Ready(read) => read.err(),

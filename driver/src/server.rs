@@ -5,6 +5,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as pro
 
 use crate::accept;
 use crate::bus::Bus;
+use crate::client_files::ClientFiles;
 use crate::dispatch::BoxError;
 use crate::fallback::Fallback;
 use crate::handshake::Handshake;
@@ -35,7 +37,7 @@ use crate::service::{From, Service};
 /// A Socket.IO server. Cheap to clone. Everything a [`Namespace`] can do it does for the namespace `/`.
 #[derive(Clone, Debug)]
 pub struct Server {
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     root: Namespace,
 }
 
@@ -70,6 +72,7 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 cookie: None,
                 http_compression: Some(DEFAULT_COMPRESSION_THRESHOLD),
                 allow_eio3: false,
+                client_files: None,
                 fallback: Fallback::default(),
             },
             runtime: PhantomData,
@@ -249,6 +252,19 @@ impl<R> ServerBuilder<R> {
         self
     }
 
+    /// Serves the JavaScript client from a directory: the folder `client-dist` of the npm package `socket.io`, or `dist`
+    /// of `socket.io-client`. Those of its eight bundles that are there are read now and answer as
+    /// `/socket.io/socket.io.js` and so on, before the engine, with their version as `ETag`, compressed with gzip or
+    /// deflate where the client takes it (REFERENCE 4.9). Default: none, the engine refuses these requests.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no bundle in the directory, `InvalidData` when no script says its version, and what the
+    /// system says when one cannot be read.
+    pub fn serve_client(mut self, dir: impl AsRef<Path>) -> io::Result<Self> {
+        self.admission.client_files = Some(ClientFiles::read(dir.as_ref())?);
+        Ok(self)
+    }
+
     /// Time between two heartbeats. Default: 25 s.
     #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> Self {
@@ -384,7 +400,8 @@ impl Server {
     }
 
     /// Stops listening and closes every connection at once: each socket leaves with `server shutting down`
-    /// (REFERENCE 4.10). Nobody is let in after that.
+    /// (REFERENCE 4.10). Nobody is let in after that. To let clients have what is queued for them, use
+    /// [`shutdown`](Self::shutdown).
     pub fn close(&self) {
         self.hub.close_all();
     }

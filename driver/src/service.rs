@@ -113,6 +113,10 @@ pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let (head, body) = request.into_parts();
     let exchange = Exchange::new(hub, &head, from);
+    let bundles = hub.admission.client_files.as_ref();
+    if let Some(bundle) = bundles.and_then(|files| files.answer(&hub.admission.routes, &exchange.request())) {
+        return Handled::Response(bundle);
+    }
     let answer = match rules::route(&hub.admission.routes, &exchange.request()) {
         Route::NotOurs if exchange.request().is_upgrade() => return Handled::ForeignUpgrade,
         Route::NotOurs => return Handled::Response(hub.admission.fallback.answer(head)),
@@ -170,6 +174,9 @@ impl<'a> Exchange<'a> {
     /// Opens a session, if the application allows it. The last checks of REFERENCE 1.6, in its order.
     async fn open(&self, handshake: &HandshakeRequest<'_>, on_upgrade: Option<OnUpgrade>) -> Answered {
         let hub = self.hub;
+        if !hub.is_open() {
+            return Answered::Plain(unavailable());
+        }
         if self.upgrade && handshake.transport == Transport::Polling {
             return self.turn_away(on_upgrade);
         }
@@ -207,11 +214,11 @@ impl<'a> Exchange<'a> {
         let peer = Peer::polling(hub.config.clone(), opening, lane, hub.now());
         let cell = Arc::new(Cell::new(hub.clone(), peer, Some(lane)));
         let pending = cell.first_request(lane);
-        if !hub.insert(cell.clone()) {
+        let Some(present) = hub.insert(cell.clone()) else {
             cell.retire();
             return Answered::Abort;
-        }
-        hub.runtime.spawn(Box::pin(Pump::new(cell, info)));
+        };
+        hub.runtime.spawn(Box::pin(Pump::new(cell, info, present)));
         match pending.answer().await {
             Answer::Respond(response) => Answered::Polled(response, Some(sid)),
             Answer::Abort => Answered::Abort,
@@ -233,9 +240,9 @@ impl<'a> Exchange<'a> {
             let lane = hub.next_lane();
             let peer = Peer::websocket(hub.config.clone(), opening, lane, hub.now());
             let cell = Arc::new(Cell::new(hub.clone(), peer, None));
-            if hub.insert(cell.clone()) {
+            if let Some(present) = hub.insert(cell.clone()) {
                 let ws = Ws::server(lane, io, early, hub.config.engine.max_payload_bytes);
-                Pump::new(cell, info).with_websocket(ws).await;
+                Pump::new(cell, info, present).with_websocket(ws).await;
             }
         });
         Answered::Switched(response, Stage::Handshake)
@@ -288,7 +295,7 @@ impl<'a> Exchange<'a> {
             Err(refused) => return Answered::Plain(refused),
         };
         let hub = self.hub.clone();
-        spawn_upgrade(self.hub, on_upgrade, |io, _| async move { ws::turn_away(io, hub.now()).await });
+        spawn_upgrade(self.hub, on_upgrade, |io, _| async move { ws::turn_away(io, &*hub.runtime).await });
         Answered::Switched(response, Stage::Later)
     }
 
@@ -373,6 +380,12 @@ async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Answered {
     };
     pending.input(input, cell.hub.now());
     polled(answer.await)
+}
+
+/// The answer to who wants to come in while the server shuts down: another node may take it.
+fn unavailable() -> Response {
+    let headers = &[("Connection", "close")];
+    Response { status: 503, headers, extra: Vec::new(), body: Bytes::new(), compressible: false }
 }
 
 fn polled(answer: Answer) -> Answered {

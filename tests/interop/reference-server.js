@@ -16,7 +16,8 @@ const httpServer = createServer((_req, res) => res.writeHead(404).end());
 const io = new Server(
   httpServer,
   defined({
-    serveClient: false,
+    // The bundles are always its own: those of the same version.
+    serveClient: env.SERVE_CLIENT !== undefined,
     pingInterval: number("PING_INTERVAL"),
     pingTimeout: number("PING_TIMEOUT"),
     connectTimeout: number("CONNECT_TIMEOUT"),

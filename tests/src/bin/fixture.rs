@@ -55,6 +55,9 @@ fn builder() -> ServerBuilder {
     if env::var("PARSER").is_ok_and(|parser| parser == "msgpack") {
         builder = builder.parser(Codec::Msgpack);
     }
+    if let Ok(dir) = env::var("SERVE_CLIENT") {
+        builder = builder.serve_client(dir).expect("a directory of client bundles");
+    }
     if let Some(allow) = number("ALLOW_UPGRADES") {
         builder = builder.allow_upgrades(allow);
     }

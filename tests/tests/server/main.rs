@@ -1,13 +1,18 @@
 //! The behaviour of a server, each case on tokio, on async-std and in simulation.
 
+mod aborts;
 mod acks;
 mod bad_input;
+mod cuts;
+mod deadlines;
 mod disconnect;
 mod events;
 mod handshake;
+mod lifetimes;
 mod middleware;
 mod namespaces;
 mod order;
 mod panics;
 mod rooms;
+mod shutdown;
 mod slow_consumers;

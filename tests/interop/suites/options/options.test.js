@@ -2,10 +2,12 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { readFileSync } = require("node:fs");
+const path = require("node:path");
 const { describe, it } = require("node:test");
 const zlib = require("node:zlib");
 const { Fixture } = require("../../support/fixture");
-const { Polling, Ws, assertError, request, tcp, upgradeRequest } = require("../../support/raw");
+const { Polling, Ws, assertEmpty, assertError, request, tcp, upgradeRequest } = require("../../support/raw");
 
 const polling = { transport: "polling" };
 const origin = "https://example.com";
@@ -181,6 +183,55 @@ describe("JSONP", { concurrency: 8 }, () => {
   it("what is no digit is stripped from the index", async () => {
     assert.equal((await open("1a(b)2")).index, "12");
     assert.equal((await open("")).index, "");
+  });
+});
+
+describe("client bundles", { concurrency: 8 }, () => {
+  const dir = path.join(path.dirname(require.resolve("socket.io/package.json")), "client-dist");
+  const etag = `"${require("socket.io/package.json").version}"`;
+  const server = Fixture.shared({ SERVE_CLIENT: dir, CORS_ORIGIN: `"*"` });
+  const get = (name, headers, method) => request(server, { path: `/socket.io/${name}`, headers, method });
+  const kind = (name) => `application/${name.endsWith(".map") ? "json" : "javascript"}; charset=utf-8`;
+
+  for (const script of ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"]) {
+    for (const name of [script, `${script}.map`]) {
+      it(name, async () => {
+        const response = await get(name);
+        assert.equal(response.status, 200);
+        const { "cache-control": cache, "content-type": type, etag: tag } = response.headers;
+        assert.deepEqual([cache, type, tag], ["public, max-age=0", kind(name), etag]);
+        assert.equal(response.headers["access-control-allow-origin"], "*");
+        assert.deepEqual(response.bytes, readFileSync(path.join(dir, name)));
+      });
+    }
+  }
+
+  it("any method", async () => assert.equal((await get("socket.io.js", {}, "POST")).headers.etag, etag));
+
+  it("what the browser has is not sent again", async () => {
+    for (const tag of [etag, `W/${etag}`]) {
+      const response = await get("socket.io.js", { "if-none-match": tag });
+      assertEmpty(response, 304);
+      assert.deepEqual([response.headers.etag, response.headers["cache-control"]], [undefined, undefined]);
+    }
+    assert.equal((await get("socket.io.js", { "if-none-match": `"0.0.0"` })).status, 200);
+  });
+
+  for (const [accept, encoding, decode] of [
+    ["gzip, br", "gzip", zlib.gunzipSync],
+    ["gzip;q=0.5, deflate", "deflate", zlib.inflateSync],
+    ["identity", undefined, (bytes) => bytes],
+  ]) {
+    it(`accept-encoding: ${accept}`, async () => {
+      const response = await get("socket.io.min.js", { "accept-encoding": accept });
+      assert.equal(response.headers["content-encoding"], encoding);
+      assert.deepEqual(decode(response.bytes), readFileSync(path.join(dir, "socket.io.min.js")));
+    });
+  }
+
+  it("no other file", async () => {
+    assertError(await get("socket.io.esm.js"), 0);
+    assertError(await get("package.json"), 0);
   });
 });
 
