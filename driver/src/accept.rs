@@ -14,6 +14,7 @@ use socketio_core::Instant;
 use crate::hub::Hub;
 use crate::runtime::{Io, Listener, Runtime, Timer};
 use crate::service::{self, From, Handled};
+use crate::stall::Impatient;
 
 /// Accepts connections until the server closes.
 pub(crate) async fn accept_all(hub: Arc<Hub>, mut listener: Box<dyn Listener>) {
@@ -56,6 +57,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, io: Box<dyn Io>, from: From) {
     });
     let mut http = http1::Builder::new();
     http.timer(HyperTimer::new(hub.runtime.clone())).header_read_timeout(HEADER_TIMEOUT);
+    let io = Impatient::new(io, hub.runtime.clone());
     let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
     let mut closing = pin!(hub.closing.raised());
     let mut watched = false;

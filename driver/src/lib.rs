@@ -24,6 +24,7 @@ mod service;
 mod shutdown;
 mod signal;
 mod socket;
+mod stall;
 mod upgrade;
 mod ws;
 

@@ -102,7 +102,7 @@ impl Pump {
         for ws in &mut self.websockets {
             let lane = ws.lane;
             let mut frames = Vec::new();
-            let read = ws.poll_read(cx, |frame| frames.push(frame));
+            let read = ws.poll_read(cx, now, |frame| frames.push(frame));
             let end = match read {
                 Poll::Pending => continue,
                 Poll::Ready(read) => read.err(),

@@ -295,7 +295,7 @@ impl<'a> Exchange<'a> {
             Err(refused) => return Answered::Plain(refused),
         };
         let hub = self.hub.clone();
-        spawn_upgrade(self.hub, on_upgrade, |io, _| async move { ws::turn_away(io, hub.now()).await });
+        spawn_upgrade(self.hub, on_upgrade, |io, _| async move { ws::turn_away(io, &*hub.runtime).await });
         Answered::Switched(response, Stage::Later)
     }
 

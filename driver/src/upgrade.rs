@@ -14,6 +14,7 @@ use tungstenite::handshake::derive_accept_key;
 use crate::hub::Hub;
 use crate::runtime::Io;
 use crate::service::{add, empty};
+use crate::stall::Impatient;
 
 /// The 101 that turns the connection into a websocket, or what is wrong with the request for one.
 pub(crate) fn switch(
@@ -50,9 +51,9 @@ where
 
 /// The connection without hyper's wrapping, where it is one of ours, and what was read too far.
 fn bare(upgraded: Upgraded) -> (Box<dyn Io>, Bytes) {
-    match upgraded.downcast::<Box<dyn Io>>() {
+    match upgraded.downcast::<Impatient>() {
         // Even empty, it would keep hyper's whole read buffer for as long as the websocket lives.
-        Ok(parts) => (parts.io, Bytes::copy_from_slice(&parts.read_buf)),
+        Ok(parts) => (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)),
         Err(upgraded) => (Box::new(upgraded), Bytes::new()),
     }
 }

@@ -4,10 +4,10 @@
 //! connection, and so that everything queued leaves in one write. This file only moves bytes; what a frame means the
 //! core decides.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
-use crate::runtime::Io;
+use crate::runtime::{Io, Runtime};
 
 /// A websocket that belongs to a session.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ enum Phase {
     Open,
     /// A close frame is queued or sent. The peer may still answer it, for a while.
     Closing(Instant),
-    /// Nothing more can happen but writing what is queued.
+    /// Nothing more can happen but writing what is queued. A peer that does not read it has a while, too.
+    Flushing(Instant),
     Ended,
 }
 
@@ -71,32 +72,33 @@ impl Ws {
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
+        now: Instant,
         on_frame: impl FnMut(Frame),
     ) -> Poll<Result<(), End>> {
-        if self.phase == Phase::Ended {
+        if matches!(self.phase, Phase::Flushing(_) | Phase::Ended) {
             return Poll::Pending;
         }
         if !self.early.is_empty() {
             let early = std::mem::take(&mut self.early);
-            return Poll::Ready(self.decode(&early, on_frame));
+            return Poll::Ready(self.decode(&early, now, on_frame));
         }
         let mut raw = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut raw);
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()));
         Poll::Ready(match read {
             Ok(()) if buffer.filled().is_empty() => self.end(End::Closed),
-            Ok(()) => self.decode(buffer.filled(), on_frame),
+            Ok(()) => self.decode(buffer.filled(), now, on_frame),
             Err(_) => self.end(End::Fault(TransportFault::Connection)),
         })
     }
 
-    fn decode(&mut self, bytes: &[u8], mut on_frame: impl FnMut(Frame)) -> Result<(), End> {
+    fn decode(&mut self, bytes: &[u8], now: Instant, mut on_frame: impl FnMut(Frame)) -> Result<(), End> {
         let mut wire = Wire { input: bytes, output: &mut self.out };
         loop {
             let message = match self.protocol.read(&mut wire) {
                 Ok(message) => message,
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(self.fail(&error)),
+                Err(error) => return Err(self.fail(&error, now)),
             };
             // A peer that was told to close has nothing to say any more but its own close frame.
             let open = self.phase == Phase::Open;
@@ -112,12 +114,10 @@ impl Ws {
     }
 
     /// Answers what is wrong with a close code, where there is still somebody to answer (REFERENCE 1.10).
-    fn fail(&mut self, error: &Error) -> End {
+    fn fail(&mut self, error: &Error, now: Instant) -> End {
+        self.phase = Phase::Flushing(now + CLOSE_TIMEOUT);
         let (code, fault) = match error {
-            Error::ConnectionClosed | Error::AlreadyClosed => {
-                self.phase = Phase::Ended;
-                return End::Closed;
-            }
+            Error::ConnectionClosed | Error::AlreadyClosed => return End::Closed,
             Error::Capacity(CapacityError::MessageTooLong { .. }) => {
                 (CloseCode::Size, TransportFault::MessageTooLarge)
             }
@@ -125,7 +125,6 @@ impl Ws {
             _ => (CloseCode::Protocol, TransportFault::Connection),
         };
         self.queue_close(Some(code));
-        self.phase = Phase::Ended;
         End::Fault(fault)
     }
 
@@ -187,7 +186,7 @@ impl Ws {
     /// When a peer that does not answer the close frame is given up.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Closing(deadline) => Some(deadline),
+            Phase::Closing(deadline) | Phase::Flushing(deadline) => Some(deadline),
             Phase::Open | Phase::Ended => None,
         }
     }
@@ -197,18 +196,29 @@ impl Ws {
         match self.phase {
             Phase::Open => false,
             Phase::Closing(deadline) => deadline <= now,
-            Phase::Ended => self.out.is_empty(),
+            Phase::Flushing(deadline) => self.out.is_empty() || deadline <= now,
+            Phase::Ended => true,
         }
     }
 }
 
-/// Sends a close frame on a websocket that belongs to no session, and waits for the connection to end.
-pub(crate) async fn turn_away(io: Box<dyn Io>, now: Instant) {
+/// Sends a close frame on a websocket that belongs to no session, and waits for the connection to end, for as long as
+/// for that of any other.
+pub(crate) async fn turn_away(io: Box<dyn Io>, runtime: &dyn Runtime) {
+    let now = runtime.now();
     let mut ws = Ws::server(Lane(0), io, Bytes::new(), 125);
     ws.close(now);
-    let _ = poll_fn(|cx| ws.poll_write(cx)).await;
-    while poll_fn(|cx| ws.poll_read(cx, |_| {})).await.is_ok() {}
-    let _ = poll_fn(|cx| ws.poll_write(cx)).await;
+    let mut timer = runtime.timer(now + CLOSE_TIMEOUT);
+    let mut goodbye = pin!(async {
+        let _ = poll_fn(|cx| ws.poll_write(cx)).await;
+        while poll_fn(|cx| ws.poll_read(cx, now, |_| {})).await.is_ok() {}
+        let _ = poll_fn(|cx| ws.poll_write(cx)).await;
+    });
+    poll_fn(|cx| match goodbye.as_mut().poll(cx) {
+        Poll::Pending => timer.as_mut().poll(cx),
+        Poll::Ready(()) => Poll::Ready(()),
+    })
+    .await;
 }
 
 fn text_frame(text: Utf8Bytes) -> Result<Frame, End> {

@@ -133,6 +133,7 @@ impl<W> Peer<W> {
     /// Does whatever is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.session.handle_timeout(now);
+        self.drain(now);
         if let Err(error) = self.connection.handle_timeout(now) {
             self.violation(error, now);
         }
@@ -177,7 +178,8 @@ impl<W> Peer<W> {
     /// Turns the client away: see [`Connection::refuse`].
     ///
     /// # Errors
-    /// [`RefuseError`].
+    /// [`RefuseError`]; [`RefuseError::Disconnected`] also when the client is given up now because its outgoing
+    /// queue is full.
     pub fn refuse<T: Serialize>(
         &mut self,
         slot: Slot,
@@ -194,7 +196,7 @@ impl<W> Peer<W> {
     fn answer(&mut self, encoded: &Encoded) -> Result<(), engine::SendError> {
         let sent = self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression());
         if sent == Err(engine::SendError::Full) {
-            self.session.abort(CloseReason::TransportError(TransportFault::SlowConsumer));
+            self.session.abort(SLOW_CONSUMER);
         }
         sent
     }
@@ -256,9 +258,16 @@ impl<W> Peer<W> {
 
     /// Makes a socket leave its namespace and tells the client. Does nothing when it has left already.
     pub fn leave(&mut self, slot: Slot, now: Instant) {
+        let was_joined = self.connection.is_joined(slot);
         if let Ok(encoded) = self.connection.leave(slot, self.config.socket.codec) {
-            // A queue that is full drops the notice; the client learns of it by the next packet it sends there.
-            let _ = self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression());
+            if was_joined {
+                // News that must not get lost: the client would go on sending there. The namespaces that are joined
+                // bound it, and each of them took an answer that found room.
+                self.session.send_past_limit(encoded.frames(), encoded.compression());
+            } else {
+                // A failure has closed the session.
+                let _ = self.answer(&encoded);
+            }
         }
         self.drain(now);
     }
@@ -302,7 +311,7 @@ impl<W> Peer<W> {
 
     /// Closes the connection at once because the client reads too slowly.
     pub fn give_up(&mut self, now: Instant) {
-        self.session.abort(CloseReason::TransportError(TransportFault::SlowConsumer));
+        self.session.abort(SLOW_CONSUMER);
         self.drain(now);
     }
 
@@ -349,19 +358,20 @@ impl<W> Peer<W> {
     }
 
     fn violation(&mut self, error: ProtocolError, now: Instant) {
-        if !self.session.is_open() {
-            return;
-        }
         self.take_events();
         // A packet that cannot be read is no decision of the server's, wherever the client may be (REFERENCE 3.3).
         let unreadable = matches!(error, ProtocolError::Decode(_));
+        // The engine heard the rest of the payload before the packet was read, and has closed already.
+        let too_late = !self.session.is_open();
         self.outputs.push_back(Output::Event(Event::Socket(socket::Event::Violation(error))));
-        if unreadable {
+        if unreadable || too_late {
             self.connection.close(DisconnectReason::ForcedClose);
         }
         self.close(now);
     }
 }
+
+const SLOW_CONSUMER: CloseReason = CloseReason::TransportError(TransportFault::SlowConsumer);
 
 impl From<engine::SendError> for SendError {
     fn from(error: engine::SendError) -> Self {
@@ -380,3 +390,6 @@ impl From<CommandError> for SendError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

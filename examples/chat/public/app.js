@@ -77,10 +77,13 @@ function connect() {
     ...wantedTransports(),
   });
 
-  socket.on("connect", () => {
+  // Of the connection, not of the namespace on it: the upgrade may be over before the namespace is joined.
+  socket.io.on("open", () => {
     const { engine } = socket.io;
     showTransport(engine.transport.name);
     engine.on("upgrade", (transport) => showTransport(transport.name));
+  });
+  socket.on("connect", () => {
     if (state.me) resume();
   });
   socket.on("disconnect", (reason) => {

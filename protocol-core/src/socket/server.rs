@@ -311,7 +311,7 @@ impl<W> Connection<W> {
             (Revision::V4, data) => codec.connect_error(nsp, &Refused { message, data }),
         }?;
         let mut socket = self.sockets.remove(index);
-        self.fail_acks(&mut socket);
+        self.fail_acks(&mut socket.acks);
         Ok(encoded)
     }
 
@@ -329,6 +329,11 @@ impl<W> Connection<W> {
     /// Whether the socket is in its namespace, or joining it: packets may be sent to it (REFERENCE 3.6).
     pub fn is_live(&self, slot: Slot) -> bool {
         self.index(slot).is_some()
+    }
+
+    /// Whether the client has been told that it is in the namespace.
+    pub(crate) fn is_joined(&self, slot: Slot) -> bool {
+        self.sockets.iter().any(|socket| socket.slot == slot && socket.state == State::Joined)
     }
 
     /// The namespaces in use, in the order of joining.
@@ -412,12 +417,12 @@ impl<W> Connection<W> {
     }
 
     fn leave_socket(&mut self, mut socket: Socket<W>, reason: DisconnectReason) {
-        self.fail_acks(&mut socket);
+        self.fail_acks(&mut socket.acks);
         self.events.push_back(Event::Left { slot: socket.slot, reason });
     }
 
-    fn fail_acks(&mut self, socket: &mut Socket<W>) {
-        let failed = socket.acks.take_all();
+    fn fail_acks(&mut self, acks: &mut Acks<W>) {
+        let failed = acks.take_all();
         self.events.extend(failed.map(|waiter| Event::AckFailed { waiter, error: AckError::Disconnected }));
     }
 

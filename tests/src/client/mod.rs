@@ -244,11 +244,17 @@ impl Client {
     /// # Panics
     /// When it cannot be sent.
     pub async fn send_binary(&mut self, bytes: &[u8]) {
+        self.try_send_binary(bytes).await.expect("bytes are sent");
+    }
+
+    /// Sends an attachment.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn try_send_binary(&mut self, bytes: &[u8]) -> Result<(), Gone> {
         match &mut self.link {
-            Link::Websocket(ws) => ws.send(&Frame::Binary(bytes.to_vec())).await.expect("bytes are sent"),
-            Link::Polling { .. } => {
-                self.try_send_frames(&[format!("b{}", base64(bytes))]).await.expect("bytes are sent");
-            }
+            Link::Websocket(ws) => Ok(ws.send(&Frame::Binary(bytes.to_vec())).await?),
+            Link::Polling { .. } => self.try_send_frames(&[format!("b{}", base64(bytes))]).await,
         }
     }
 
@@ -438,8 +444,11 @@ impl Client {
         }
         let mut ws = self.try_open_probe().await?;
         ws.send(&Frame::text("2probe")).await?;
-        let pong = ws.frame().await?;
-        assert_eq!(pong, Frame::text("3probe"));
+        match ws.frame().await? {
+            Frame::Text(text) if text == "3probe" => {}
+            Frame::Close(code) => return Err(Gone::CloseFrame(code)),
+            frame => panic!("the answer to a probe, not {frame:?}"),
+        }
         if matches!(&self.link, Link::Polling { is_polling: true, .. }) {
             self.receive().await?;
         }
@@ -452,9 +461,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn try_open_probe(&self) -> Result<WebSocket, Gone> {
+    pub async fn try_open_probe(&mut self) -> Result<WebSocket, Gone> {
         let target = format!("{PATH}?EIO=4&transport=websocket&sid={}", self.sid());
-        WebSocket::open(&*self.rt, self.at, &target).await
+        let (rt, at) = (Arc::clone(&self.rt), self.at);
+        WebSocket::open(&*rt, at, &target).await
     }
 
     /// Starts a GET and does not wait for the answer.

@@ -345,7 +345,7 @@ async fn websockets_for_no_session_are_turned_away(rt: Arc<dyn Runtime>) {
     let mut second = c.try_open_probe().await.unwrap();
     assert_eq!(second.expect_close().await, None);
     // And a second one that probes.
-    let polling = stage.joined_by(How::Polling).await;
+    let mut polling = stage.joined_by(How::Polling).await;
     let mut first = polling.try_open_probe().await.unwrap();
     let mut second = polling.try_open_probe().await.unwrap();
     assert_eq!(second.expect_close().await, None);

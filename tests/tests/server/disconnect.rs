@@ -215,7 +215,7 @@ async fn closing_the_server_tells_everybody(rt: Arc<dyn Runtime>) {
     let mut polling = stage.joined_by(How::Polling).await;
     polling.start_poll().await;
     let absent = stage.joined_by(How::Polling).await;
-    let probing = stage.joined_by(How::Polling).await;
+    let mut probing = stage.joined_by(How::Polling).await;
     let mut probe = probing.try_open_probe().await.unwrap();
     probe.send(&Frame::text("2probe")).await.unwrap();
     assert_eq!(probe.frame().await.unwrap(), Frame::text("3probe"));

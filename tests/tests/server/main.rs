@@ -1,10 +1,14 @@
 //! The behaviour of a server, each case on tokio, on async-std and in simulation.
 
+mod aborts;
 mod acks;
 mod bad_input;
+mod cuts;
+mod deadlines;
 mod disconnect;
 mod events;
 mod handshake;
+mod lifetimes;
 mod middleware;
 mod namespaces;
 mod order;

@@ -261,6 +261,14 @@ impl Session {
         Ok(())
     }
 
+    /// Queues frames even in a full queue: for news that must not get lost, and that something else bounds.
+    pub(crate) fn send_past_limit(&mut self, frames: impl Iterator<Item = Frame>, compression: Compression) {
+        if self.is_open() {
+            self.buffer.note(compression);
+            frames.for_each(|frame| self.buffer.push(frame));
+        }
+    }
+
     /// Closes the session once everything queued has been handed over (REFERENCE 1.15). A polling client learns of
     /// it from the answer to its pending GET, or to its next one within 30 s. Does nothing on a closed session.
     pub fn close(&mut self, now: Instant) {

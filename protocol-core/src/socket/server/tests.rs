@@ -203,6 +203,14 @@ fn a_refusal_that_does_not_serialize_leaves_the_client_joining() {
 }
 
 #[test]
+fn a_refusal_fails_the_acknowledgements_of_what_was_sent_before_it() {
+    let mut rig = Rig::new();
+    rig.gets("40").says(&["0 wants /"]).expects(0, 1, "w", Some(100));
+    assert_eq!(rig.refuse(0, "no", None), r#"44{"message":"no"}"#);
+    rig.says(&["w: socket has been disconnected"]);
+}
+
+#[test]
 fn whoever_gave_up_can_be_neither_accepted_nor_refused() {
     let mut rig = Rig::new();
     rig.gets("40");

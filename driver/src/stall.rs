@@ -1,0 +1,93 @@
+//! A connection whose writes may not stall for ever.
+//!
+//! hyper waits without end for a peer that does not read its response; the session behind it is long given up then,
+//! but the connection and the response would stay. Websockets have deadlines of their own and go without this.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::runtime::{Io, Runtime, Timer};
+
+/// A connection that breaks when nothing of what is written is taken for [`STALL_TIMEOUT`].
+pub(crate) struct Impatient {
+    io: Box<dyn Io>,
+    runtime: Arc<dyn Runtime>,
+    /// Set while a write waits.
+    timer: Option<Pin<Box<dyn Timer>>>,
+}
+
+impl Impatient {
+    pub(crate) fn new(io: Box<dyn Io>, runtime: Arc<dyn Runtime>) -> Self {
+        Self { io, runtime, timer: None }
+    }
+
+    /// The connection without its deadline.
+    pub(crate) fn into_inner(self) -> Box<dyn Io> {
+        self.io
+    }
+
+    fn watch<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.timer = None;
+            return written;
+        }
+        let (runtime, deadline) = (&self.runtime, || self.runtime.now() + STALL_TIMEOUT);
+        let timer = self.timer.get_or_insert_with(|| runtime.timer(deadline()));
+        timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Read for Impatient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Impatient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.watch(written, cx)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.watch(flushed, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.watch(shut, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.watch(written, cx)
+    }
+}
+
+impl fmt::Debug for Impatient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Impatient").field("io", &self.io).finish_non_exhaustive()
+    }
+}
+
+/// How long a peer may take to read the next byte of a response: as long as to send the head of a request.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);

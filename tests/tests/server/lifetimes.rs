@@ -1,0 +1,151 @@
+//! What lives how long: servers without handles, and what handlers capture.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use socketio_driver::runtime::Runtime;
+use socketio_driver::{Ack, Server, ServerBuilder, Socket};
+use socketio_tests::client::{Client, How};
+use socketio_tests::io::{sleep, timeout};
+use socketio_tests::on_every_runtime;
+use socketio_tests::stage::{Counting, LOOPBACK, Log, PATIENCE, Stage, Tasks};
+use socketio_tokio::Tokio;
+
+/// A server whose handlers hold `token`, and the count of its tasks.
+fn server(rt: &Arc<dyn Runtime>, token: &Arc<()>) -> (Server, Tasks) {
+    let (counting, tasks) = Counting::new(Arc::clone(rt));
+    let server = ServerBuilder::<Tokio>::new().build_on(Arc::new(counting));
+    let held = Arc::clone(token);
+    server.on("echo", move |_: Socket, number: u32| {
+        let _ = &held;
+        async move { Ack(number) }
+    });
+    (server, tasks)
+}
+
+async fn until(rt: &Arc<dyn Runtime>, what: &str, condition: impl Fn() -> bool) {
+    let holds = async {
+        while !condition() {
+            sleep(&**rt, Duration::from_millis(1)).await;
+        }
+    };
+    timeout(&**rt, PATIENCE, holds).await.unwrap_or_else(|| panic!("never: {what}"));
+}
+
+async fn a_server_that_listens_lives_without_handles(rt: Arc<dyn Runtime>) {
+    let token = Arc::new(());
+    let (server, tasks) = server(&rt, &token);
+    let at = server.listen(LOOPBACK).await.unwrap();
+    let mut before = Client::open(&rt, at, How::Websocket).await;
+    before.connect("/").await;
+    drop(server);
+    let mut after = Client::open(&rt, at, How::Polling).await;
+    after.connect("/").await;
+    for client in [&mut before, &mut after] {
+        client.emit_with_ack(1, "echo", json!([5])).await;
+        client.expect("31[5]").await;
+    }
+    before.quit().await;
+    after.quit().await;
+    until(&rt, "only the task that accepts is left", || tasks.count() == 1).await;
+}
+
+async fn a_server_that_is_closed_and_dropped_is_freed(rt: Arc<dyn Runtime>) {
+    let token = Arc::new(());
+    let (server, tasks) = server(&rt, &token);
+    let at = server.listen(LOOPBACK).await.unwrap();
+    let mut c = Client::open(&rt, at, How::Websocket).await;
+    c.connect("/").await;
+    let socket = server.sockets().remove(0);
+    server.close();
+    c.read_to_end().await;
+    drop((c, server));
+    until(&rt, "no task is left", || tasks.count() == 0).await;
+    drop(socket);
+    until(&rt, "what its handlers held is freed", || Arc::strong_count(&token) == 1).await;
+}
+
+async fn a_server_that_only_serves_connections_goes_with_the_last_one(rt: Arc<dyn Runtime>) {
+    let token = Arc::new(());
+    let (server, tasks) = server(&rt, &token);
+    let mut listener = rt.listen(LOOPBACK).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let opening = Client::open(&rt, at, How::Websocket);
+    let accepting = async {
+        let (io, address) = socketio_tests::io::accept(&mut *listener).await.unwrap();
+        server.serve_connection(io, Some(address)).await;
+    };
+    let (mut c, ()) = futures_util::join!(opening, accepting);
+    c.connect("/").await;
+    drop(server);
+    c.emit_with_ack(1, "echo", json!([6])).await;
+    c.expect("31[6]").await;
+    assert_eq!(Arc::strong_count(&token), 2);
+    drop(c);
+    until(&rt, "no task is left", || tasks.count() == 0).await;
+    until(&rt, "the server is freed", || Arc::strong_count(&token) == 1).await;
+}
+
+/// Handlers of a socket often capture that socket: such a ring must break when it leaves.
+async fn what_the_handlers_of_a_socket_capture_goes_with_it(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let token = Arc::new(());
+    let (held, clock) = (Arc::clone(&token), Arc::clone(&stage.rt));
+    let log = Log::default();
+    let seen = log.clone();
+    stage.server.on_connection(move |socket: Socket| {
+        let (held, clock, seen) = (Arc::clone(&held), Arc::clone(&clock), seen.clone());
+        let capture = move |socket: &Socket| {
+            let captured = (socket.clone(), Arc::clone(&held));
+            move || drop(captured.clone())
+        };
+        let early = capture(&socket);
+        socket.on("early", move |_: Socket, (): ()| {
+            early();
+            async {}
+        });
+        let early = capture(&socket);
+        socket.on_disconnect(move |_: Socket, _| {
+            early();
+            async {}
+        });
+        async move {
+            sleep(&*clock, Duration::from_millis(30)).await;
+            // By now it has left.
+            let late = capture(&socket);
+            socket.on_any(move |_: Socket, _| {
+                late();
+                async {}
+            });
+            seen.add(socket.is_connected());
+        }
+    });
+    for how in How::ALL {
+        let c = stage.joined_by(how).await;
+        c.quit().await;
+        log.expect(&stage, &["false"]).await;
+        stage.is_empty_after(()).await;
+        assert_eq!(Arc::strong_count(&token), 2, "the case's and the connection handler's");
+    }
+}
+
+async fn a_closed_server_opens_nothing(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    stage.server.close();
+    stage.server.closed().await;
+    stage.until("nothing accepts", || stage.tasks() == 0).await;
+    assert!(Client::try_websocket(&stage.rt, stage.at, "").await.is_err());
+    assert!(Client::try_polling(&stage.rt, stage.at, "").await.is_err());
+    // A listener that is asked for now, too, closes at once.
+    let _ = stage.server.listen(LOOPBACK).await;
+    stage.until("nothing accepts", || stage.tasks() == 0).await;
+}
+
+on_every_runtime!(
+    a_closed_server_opens_nothing,
+    a_server_that_is_closed_and_dropped_is_freed,
+    a_server_that_listens_lives_without_handles,
+    a_server_that_only_serves_connections_goes_with_the_last_one,
+    what_the_handlers_of_a_socket_capture_goes_with_it,
+);
