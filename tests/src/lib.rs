@@ -7,6 +7,7 @@ pub mod client;
 pub mod every_runtime;
 pub mod io;
 pub mod logs;
+pub mod pipe;
 pub mod sim;
 pub mod stage;
 

@@ -27,6 +27,8 @@ pub struct Stage {
     /// Where it listens.
     pub at: SocketAddr,
     tasks: Tasks,
+    /// How many tasks there are when nobody is here.
+    base: usize,
 }
 
 impl Stage {
@@ -46,7 +48,15 @@ impl Stage {
         let (counting, tasks) = Counting::new(Arc::clone(&rt));
         let server = options(ServerBuilder::new()).build_on(Arc::new(counting));
         let at = server.listen(LOOPBACK).await.expect("a port");
-        Self { rt, server, at, tasks }
+        Self { rt, server, at, tasks, base: 1 }
+    }
+
+    /// A server on the clients of somebody else's listener, which `mount` starts.
+    pub async fn mounted(rt: Arc<dyn Runtime>, mount: impl AsyncFnOnce(&Server) -> SocketAddr) -> Self {
+        let (counting, tasks) = Counting::new(Arc::clone(&rt));
+        let server = ServerBuilder::<Tokio>::new().build_on(Arc::new(counting));
+        let at = mount(&server).await;
+        Self { rt, server, at, tasks, base: 0 }
     }
 
     /// A client of this server.
@@ -97,7 +107,7 @@ impl Stage {
         }
     }
 
-    /// Waits until nobody is here: no session, no socket, no room, and no task but the one that accepts. `gone` are the
+    /// Waits until nobody is here: no session, no socket, no room, and no task but the one that accepts, if it does. `gone` are the
     /// clients and whatever else the case held of them; they leave first.
     ///
     /// # Panics
@@ -125,7 +135,7 @@ impl Stage {
                 left.push((!rooms.is_empty()).then(|| format!("the rooms {rooms:?} in {name}")));
             }
             let tasks = self.tasks.count();
-            left.push((tasks > 1).then(|| format!("{} tasks", tasks - 1)));
+            left.push((tasks > self.base).then(|| format!("{} tasks", tasks - self.base)));
             left.into_iter().flatten().collect::<Vec<_>>().join(", ")
         };
         self.until_or(|| format!("an empty server; left are {}", left()), || left().is_empty()).await;
