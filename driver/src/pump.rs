@@ -19,8 +19,8 @@ use std::task::{Context, Poll};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Deserialize;
 use serde_json::Value;
-use socketio_core::engine::Revision;
 use socketio_core::engine::server::Input;
+use socketio_core::engine::{Revision, Transport};
 use socketio_core::peer::{Delivery, Event, Output, Peer};
 use socketio_core::socket::recovery;
 use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
@@ -54,12 +54,18 @@ pub(crate) struct Pump {
     closed: bool,
     /// Counts this client as one that is here.
     _present: Present,
+    /// Around all that is done for this client, its handlers included: what they log can be told apart. The number says
+    /// nothing to anybody else, unlike the session id.
+    span: tracing::Span,
 }
 
 impl Pump {
     pub(crate) fn new(cell: Arc<Cell>, request: Arc<RequestInfo>, present: Present) -> Self {
         let now = cell.hub.now();
         let timer = cell.hub.runtime.timer(now);
+        let span = tracing::debug_span!("client", number = cell.hub.next_key());
+        let transport = cell.peek(|peer| peer.transport()).flatten().map_or("none", Transport::name);
+        tracing::debug!(parent: &span, sid = %cell.sid(), transport, "session opened");
         Self {
             cell,
             request,
@@ -71,6 +77,7 @@ impl Pump {
             armed: now,
             closed: false,
             _present: present,
+            span,
         }
     }
 
@@ -182,7 +189,7 @@ impl Pump {
             Event::Socket(protocol::Event::AckFailed { waiter, error }) => waiter.resolve(Err(error)),
             Event::Socket(event) => self.begin_or_queue(event, cx),
             Event::Upgraded(transport) => {
-                tracing::trace!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
+                tracing::debug!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
             }
             Event::Drained => {}
             Event::Closed(reason) => {
@@ -386,6 +393,12 @@ impl Pump {
             return self.forget(socket);
         }
         socket.set_connected(true);
+        tracing::debug!(
+            socket = %socket.id(),
+            namespace = socket.namespace().name(),
+            recovered = socket.is_recovered(),
+            "socket connected"
+        );
         let shared = socket.namespace().table();
         for task in shared.connection_tasks(socket) {
             self.run(task, cx);
@@ -415,11 +428,13 @@ impl Pump {
             }
             peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).ok()
         });
-        socket.past_rooms().iter().for_each(|room| socket.namespace().join(socket, room));
+        let rooms = socket.past_rooms().into_iter().chain(socket.take_seat());
+        rooms.for_each(|room| socket.namespace().join(socket, &room));
         accepted.flatten().is_some()
     }
 
     fn refuse(&self, slot: Slot, error: &ConnectError) {
+        tracing::debug!(reason = error.message, "refused by a middleware");
         log_refusal(self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref())));
     }
 
@@ -429,6 +444,8 @@ impl Pump {
         let was_connected = socket.is_connected();
         let tables = tables(&socket);
         if was_connected {
+            let namespace = socket.namespace().name();
+            tracing::debug!(socket = %socket.id(), namespace, %reason, "socket left");
             for table in tables.iter().flatten() {
                 table.disconnecting_tasks(&socket, reason).for_each(|task| self.run(task, cx));
             }
@@ -520,6 +537,8 @@ impl Future for Pump {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let span = this.span.clone();
+        let _inside = span.enter();
         for _ in 0..MAX_TURNS {
             let now = this.cell.hub.now();
             if this.turn(cx, now) {

@@ -306,6 +306,8 @@ impl<'a> Exchange<'a> {
             Answered::Abort => return Handled::Abort,
             Answered::Plain(response) => (convert(response), None),
             Answered::Refused(refusal) => {
+                let (method, code) = (self.head.method.as_str(), refusal.code());
+                tracing::debug!(method, code, reason = refusal.message(), "request refused");
                 admission.hooks.refused(&refusal, self.head);
                 let refused = if self.upgrade { refusal.upgrade_response() } else { refusal.response() };
                 (convert(refused), None)
