@@ -428,7 +428,8 @@ impl Pump {
             }
             peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).ok()
         });
-        socket.past_rooms().iter().for_each(|room| socket.namespace().join(socket, room));
+        let rooms = socket.past_rooms().into_iter().chain(socket.take_seat());
+        rooms.for_each(|room| socket.namespace().join(socket, &room));
         accepted.flatten().is_some()
     }
 

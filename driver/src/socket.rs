@@ -41,6 +41,8 @@ struct Shared {
     /// It has left its namespace, or was never let in. Handlers set after that are dropped at once: they would keep
     /// themselves alive by the socket they capture.
     over: AtomicBool,
+    /// It is in its namespace's registry of rooms, or was.
+    seated: AtomicBool,
     /// Whether its own table has handlers for outgoing events.
     watched: AtomicBool,
     /// Most sockets have neither handlers nor data of their own.
@@ -52,6 +54,8 @@ struct Own {
     table: Arc<Table>,
     data: Option<Value>,
     past_rooms: Vec<Room>,
+    /// Those it entered in a middleware, before it was in the namespace.
+    early_rooms: Vec<Room>,
 }
 
 /// Who a socket is, and who it was before.
@@ -83,6 +87,7 @@ impl Socket {
             handshake,
             connected: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            seated: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             own: Mutex::new(None),
         }))
@@ -347,23 +352,47 @@ impl Socket {
 
     // Rooms
 
-    /// Enters rooms. Does nothing once the socket has left its namespace.
+    /// Enters rooms; in a middleware, for the case that it is let in. Does nothing once the socket has left its namespace.
     pub fn join(&self, rooms: impl Rooms) {
         for room in listed(rooms) {
-            self.0.namespace.join(self, &room);
+            let early = self.with_early_rooms(|early| {
+                if !early.contains(&room) {
+                    early.push(room.clone());
+                }
+            });
+            if early.is_none() {
+                self.0.namespace.join(self, &room);
+            }
         }
     }
 
     /// Leaves rooms.
     pub fn leave(&self, rooms: impl Rooms) {
         for room in listed(rooms) {
-            self.0.namespace.leave(self, &room);
+            if self.with_early_rooms(|early| early.retain(|entered| *entered != room)).is_none() {
+                self.0.namespace.leave(self, &room);
+            }
         }
     }
 
     /// The rooms it is in: its own id first, then in the order of joining.
     pub fn rooms(&self) -> Vec<Room> {
-        self.0.namespace.rooms_of(self)
+        self.with_early_rooms(|early| early.clone()).unwrap_or_else(|| self.0.namespace.rooms_of(self))
+    }
+
+    /// Looks after the rooms of a socket that is not in its namespace yet.
+    fn with_early_rooms<R>(&self, look: impl FnOnce(&mut Vec<Room>) -> R) -> Option<R> {
+        let mut own = self.own();
+        // Asked under the lock: what is entered here is found by `take_seat`.
+        let early = !self.0.seated.load(Ordering::Acquire) && !self.0.over.load(Ordering::Acquire);
+        early.then(|| look(&mut own.get_or_insert_default().early_rooms))
+    }
+
+    /// The registry of rooms knows it from now on. Returns the rooms to enter there.
+    pub(crate) fn take_seat(&self) -> Vec<Room> {
+        let mut own = self.own();
+        self.0.seated.store(true, Ordering::Release);
+        own.as_mut().map_or_else(Vec::new, |own| std::mem::take(&mut own.early_rooms))
     }
 
     /// An operator for the sockets in any of these rooms, without this one.

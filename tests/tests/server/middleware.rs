@@ -181,6 +181,42 @@ async fn handlers_set_by_a_middleware_that_lets_in_are_called(rt: Arc<dyn Runtim
     stage.is_empty_after(c).await;
 }
 
+async fn rooms_entered_in_a_middleware_are_kept_by_who_is_let_in(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let clock = Arc::clone(&stage.rt);
+    stage.server.use_middleware(move |socket: Socket| {
+        let clock = Arc::clone(&clock);
+        async move {
+            assert_eq!(socket.rooms(), []);
+            socket.join(["vip", "left", "vip"]);
+            socket.leave("left");
+            assert_eq!(socket.rooms().len(), 1);
+            sleep(&*clock, Duration::from_millis(5)).await;
+            let wanted = socket.handshake().auth::<serde_json::Value>().unwrap();
+            if wanted["refuse"] == true { Err(ConnectError::new("no")) } else { Ok(()) }
+        }
+    });
+    let log = Log::default();
+    let seen = log.clone();
+    stage.server.on_connection(move |socket: Socket| {
+        seen.add(format!("{:?}", &socket.rooms()[1..]));
+        async {}
+    });
+    for how in How::ALL {
+        let mut c = stage.client(how).await;
+        c.connect_with("/", &json!({ "refuse": true })).await.unwrap_err();
+        assert_eq!(stage.server.rooms(), []);
+        c.send("0").await;
+        stage.wait(Duration::from_millis(1)).await;
+        assert_eq!(stage.server.to("vip").sockets(), [], "not before it is let in");
+        assert!(c.packet().await.starts_with("0{"));
+        log.expect(&stage, &[r#"["vip"]"#]).await;
+        stage.server.to("vip").emit("x", ()).unwrap();
+        c.expect(r#"2["x"]"#).await;
+        stage.is_empty_after(c).await;
+    }
+}
+
 /// Handlers often capture their socket. That of a socket which was turned away must not keep it in memory.
 async fn handlers_set_by_a_middleware_that_refuses_are_dropped(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
@@ -206,6 +242,7 @@ on_every_runtime!(
     a_slow_middleware_holds_up_nothing_else,
     handlers_set_by_a_middleware_that_lets_in_are_called,
     handlers_set_by_a_middleware_that_refuses_are_dropped,
+    rooms_entered_in_a_middleware_are_kept_by_who_is_let_in,
     middlewares_run_one_after_the_other_until_one_refuses,
     what_a_middleware_emits_comes_before_the_answer,
 );

@@ -126,10 +126,60 @@ async fn attachments_are_broadcast_too(rt: Arc<dyn Runtime>) {
     stage.is_empty_after((clients, sockets)).await;
 }
 
+/// Everybody talks to everybody at the same time, while others come and go.
+async fn in_a_crowd_everybody_hears_everybody_once_and_in_order(rt: Arc<dyn Runtime>) {
+    const CLIENTS: u32 = 6;
+    const MESSAGES: u32 = 40;
+
+    let stage = Stage::new(rt).await;
+    stage.server.on("say", |socket: Socket, (who, number): (u32, u32)| async move {
+        socket.to(["room", "also"]).emit("said", (who, number)).unwrap();
+    });
+    let mut clients = Vec::new();
+    for who in 0..CLIENTS {
+        clients.push(stage.joined_by(How::ALL[who as usize % 3]).await);
+    }
+    stage.server.everyone().sockets_join(["room", "also"]);
+    let talk = clients.into_iter().enumerate().map(|(who, mut client)| async move {
+        let mut next = [0; CLIENTS as usize];
+        let mut heard = 0;
+        for number in 0..MESSAGES {
+            client.emit("say", json!([who, number])).await;
+            if number % 4 == 3 {
+                heard += hear(&mut client, &mut next).await;
+            }
+        }
+        while heard < (CLIENTS - 1) * MESSAGES {
+            heard += hear(&mut client, &mut next).await;
+        }
+        assert_eq!(next[who], 0, "its own words");
+        client
+    });
+    let passers_by = async {
+        for how in How::ALL.into_iter().cycle().take(6) {
+            let c = stage.joined_by(how).await;
+            stage.server.sockets().last().unwrap().join("room");
+            c.quit().await;
+        }
+    };
+    let (clients, ()) = futures_util::join!(futures_util::future::join_all(talk), passers_by);
+    stage.is_empty_after(clients).await;
+}
+
+/// Takes one message, which must be the next of who said it.
+async fn hear(client: &mut Client, next: &mut [u32]) -> u32 {
+    let packet = client.packet().await;
+    let said: (String, u32, u32) = serde_json::from_str(&packet[1..]).unwrap();
+    assert_eq!((said.0.as_str(), said.2), ("said", next[said.1 as usize]), "from {}", said.1);
+    next[said.1 as usize] += 1;
+    1
+}
+
 on_every_runtime!(
     a_broadcast_of_a_socket_leaves_it_out,
     a_message_reaches_whom_it_is_for_once,
     a_socket_knows_its_rooms_and_leaves_them,
     an_operator_moves_and_disconnects_many,
     attachments_are_broadcast_too,
+    in_a_crowd_everybody_hears_everybody_once_and_in_order,
 );
