@@ -126,8 +126,14 @@ impl Hub {
         if !self.is_open() {
             return None;
         }
-        shard.insert(cell.sid().clone(), cell);
-        Some(self.clients.enter())
+        match shard.entry(cell.sid().clone()) {
+            // An id of the application's own that is not unique.
+            Entry::Occupied(_) => None,
+            Entry::Vacant(entry) => {
+                entry.insert(cell);
+                Some(self.clients.enter())
+            }
+        }
     }
 
     /// Whether anybody is let in.
@@ -136,9 +142,12 @@ impl Hub {
     }
 
     /// Forgets a session.
-    pub(crate) fn remove(&self, sid: &Sid) {
-        let cell = self.shard(sid.as_str()).remove(sid);
-        drop(cell);
+    pub(crate) fn remove(&self, cell: &Arc<Cell>) {
+        let removed = match self.shard(cell.sid().as_str()).entry(cell.sid().clone()) {
+            Entry::Occupied(entry) if Arc::ptr_eq(entry.get(), cell) => Some(entry.remove()),
+            Entry::Occupied(_) | Entry::Vacant(_) => None,
+        };
+        drop(removed);
     }
 
     /// The session with this id.

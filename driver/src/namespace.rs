@@ -318,11 +318,14 @@ impl Namespace {
 
     /// Takes every handler of an event away.
     pub fn off_event(&self, event: &str) {
+        let _removed = self.table();
         self.edit(|table| table.off_event(event));
     }
 
     /// Takes a handler away. Returns whether it was there.
     pub fn off(&self, listener: ListenerId) -> bool {
+        // Kept until the lock is released: what a handler captured may have something to say when it is dropped.
+        let _removed = self.table();
         self.edit(|table| table.off(listener))
     }
 

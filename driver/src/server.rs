@@ -389,6 +389,11 @@ impl Server {
         accept::serve(self.hub.clone(), Box::new(io), From { address, secure: false }).await;
     }
 
+    /// Like [`serve_connection`](Self::serve_connection), for one that is encrypted: `handshake().is_secure()`.
+    pub async fn serve_secure_connection(&self, io: impl Io, address: Option<SocketAddr>) {
+        accept::serve(self.hub.clone(), Box::new(io), From { address, secure: true }).await;
+    }
+
     /// The server as a tower service, for axum or another server.
     pub fn service(&self) -> Service {
         Service { hub: self.hub.clone() }

@@ -40,6 +40,7 @@ struct Shared {
     namespace: Namespace,
     handshake: Handshake,
     connected: AtomicBool,
+    leaving: AtomicBool,
     /// It has left its namespace, or was never let in. Handlers set after that are dropped at once: they would keep
     /// themselves alive by the socket they capture.
     over: AtomicBool,
@@ -88,6 +89,7 @@ impl Socket {
             namespace,
             handshake,
             connected: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             over: AtomicBool::new(false),
             seated: AtomicBool::new(false),
             watched: AtomicBool::new(false),
@@ -121,7 +123,17 @@ impl Socket {
 
     /// Whether it is in its namespace: false in a middleware, and after it has left.
     pub fn is_connected(&self) -> bool {
+        self.was_connected() && !self.is_leaving()
+    }
+
+    /// Whether it is known to be in its namespace, even if it has been told to leave.
+    pub(crate) fn was_connected(&self) -> bool {
         self.0.connected.load(Ordering::Acquire)
+    }
+
+    /// Whether the server has made it leave: what the client sent before it knew is not heard any more.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.0.leaving.load(Ordering::Acquire) || self.0.cell.is_leaving()
     }
 
     /// The transport its packets travel on now, or `None` once the connection is closed.
@@ -251,11 +263,14 @@ impl Socket {
 
     /// Takes a handler away. Returns whether it was there.
     pub fn off(&self, listener: ListenerId) -> bool {
+        // Kept until the lock is released: what a handler captured may have something to say when it is dropped.
+        let _removed = self.table();
         self.edit(|table| table.off(listener))
     }
 
     /// Takes every handler of an event away.
     pub fn off_event(&self, event: &str) {
+        let _removed = self.table();
         self.edit(|table| table.off_event(event));
     }
 
@@ -559,12 +574,14 @@ impl Socket {
 
     /// Leaves the namespace; the connection stays open for others.
     pub fn disconnect(&self) {
+        self.0.leaving.store(true, Ordering::Release);
         let now = self.0.cell.hub.now();
         self.0.cell.with_peer(|peer| peer.leave(self.0.slot, now));
     }
 
     /// Leaves every namespace and closes the connection.
     pub fn disconnect_all(&self) {
+        self.0.cell.leave();
         let now = self.0.cell.hub.now();
         self.0.cell.with_peer(|peer| peer.disconnect(now));
     }
