@@ -370,10 +370,16 @@ impl Server {
         Err(last)
     }
 
-    /// Serves one connection that was accepted elsewhere: TLS, a Unix socket, a pipe. Completes when its HTTP part is
+    /// Serves one connection that was accepted elsewhere: a Unix socket, a pipe. Completes when its HTTP part is
     /// over; a websocket lives on in a task of its own.
     pub async fn serve_connection(&self, io: impl Io, address: Option<SocketAddr>) {
         accept::serve(self.hub.clone(), Box::new(io), From { address, secure: false }).await;
+    }
+
+    /// Like [`serve_connection`](Self::serve_connection), for a stream that is encrypted: `handshake().is_secure()` says
+    /// so.
+    pub async fn serve_secure_connection(&self, io: impl Io, address: Option<SocketAddr>) {
+        accept::serve(self.hub.clone(), Box::new(io), From { address, secure: true }).await;
     }
 
     /// The server as a tower service, for axum or another server.
