@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use socketio_core::engine::server::Input;
 use socketio_core::engine::{Revision, Transport};
-use socketio_core::peer::{Delivery, Event, Output, Peer};
+use socketio_core::peer::{Delivery, Event, Output, Peer, SendError};
 use socketio_core::socket::recovery;
 use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
 use socketio_core::socket::{self as packet, DisconnectReason, Nsp, Payload};
@@ -195,7 +195,7 @@ impl Pump {
             Event::Closed(reason) => {
                 tracing::debug!(sid = %self.cell.sid(), %reason, "session closed");
                 self.flush_backlog(cx);
-                self.cell.hub.remove(self.cell.sid());
+                self.cell.hub.remove(&self.cell);
                 self.cell.retire();
                 self.closed = true;
             }
@@ -249,7 +249,8 @@ impl Pump {
     fn begin(&mut self, event: protocol::Event<Waiter>, cx: &mut Context<'_>) {
         match event {
             protocol::Event::Emit { slot, event } => {
-                if let Some(socket) = self.socket(slot) {
+                // What a client sent before it knew that it was sent away is not heard (REFERENCE 3.4).
+                if let Some(socket) = self.socket(slot).filter(|socket| !socket.is_leaving()) {
                     self.receive(socket, event, cx);
                 }
             }
@@ -322,6 +323,7 @@ impl Pump {
         for table in tables.iter().flatten() {
             table.event_tasks(socket, event).for_each(|task| self.run(task, cx));
         }
+        // `tables` keeps what is taken away here until the locks are released.
         if tables.iter().flatten().any(|table| table.has_spent(event.name())) {
             socket.namespace().edit(|table| table.off_spent(event.name()));
             socket.edit(|table| table.off_spent(event.name()));
@@ -389,8 +391,9 @@ impl Pump {
     /// In the order of REFERENCE 4.5: known in the namespace, in its own room, told so, then the handlers.
     fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
         if !self.seat(socket) {
-            // Gone meanwhile; `left` has been or will be here if the core still knew it.
-            return self.forget(socket);
+            // Gone meanwhile, or beyond help. Nobody will see it again.
+            self.forget(socket);
+            return socket.clear_handlers();
         }
         socket.set_connected(true);
         tracing::debug!(
@@ -423,14 +426,17 @@ impl Pump {
         }
         socket.namespace().insert(socket);
         let accepted = self.cell.pump(|peer| {
-            for event in &missed {
-                peer.send(socket.slot(), event, Delivery::Reliable).ok()?;
+            let missed =
+                missed.iter().try_for_each(|event| peer.send(socket.slot(), event, Delivery::Reliable));
+            if missed == Err(SendError::Full) {
+                // More than can be sent at once. Half of it would be a gap.
+                peer.give_up(self.cell.hub.now());
             }
-            peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).ok()
+            missed.is_ok() && peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).is_ok()
         });
         let rooms = socket.past_rooms().into_iter().chain(socket.take_seat());
         rooms.for_each(|room| socket.namespace().join(socket, &room));
-        accepted.flatten().is_some()
+        accepted == Some(true)
     }
 
     fn refuse(&self, slot: Slot, error: &ConnectError) {
@@ -441,7 +447,7 @@ impl Pump {
     /// In the order of REFERENCE 4.5: `disconnecting` with its rooms, out of the namespace, `disconnect`.
     fn left(&mut self, slot: Slot, reason: DisconnectReason, cx: &mut Context<'_>) {
         let Some(socket) = self.socket(slot) else { return };
-        let was_connected = socket.is_connected();
+        let was_connected = socket.was_connected();
         let tables = tables(&socket);
         if was_connected {
             let namespace = socket.namespace().name();
@@ -512,6 +518,8 @@ impl Pump {
     fn arm(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let peer = self.cell.peek(|peer| peer.poll_timeout()).flatten();
         let Some(next) = self.websockets.iter().filter_map(Ws::deadline).chain(peer).min() else {
+            // Nothing is covered: the first deadline that comes up is earlier.
+            self.armed = Instant::from_micros(u64::MAX);
             return true;
         };
         if next <= now {
