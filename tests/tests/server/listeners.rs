@@ -194,7 +194,25 @@ async fn namespaces_are_made_on_demand_by_the_first_that_matches(rt: Arc<dyn Run
     stage.is_empty_in_after(&["/ab", "/x", "/always"], c).await;
 }
 
+async fn an_operator_can_be_kept_and_used_again(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let mut c = stage.joined().await;
+    stage.server.sockets()[0].join("room");
+    let all = stage.server.everyone();
+    let nobody = all.clone().except("room");
+    let room = all.clone().to("room");
+    for name in ["one", "two"] {
+        nobody.emit("nobody", ()).unwrap();
+        room.emit(name, ()).unwrap();
+        c.expect(&format!(r#"2["{name}"]"#)).await;
+    }
+    all.emit("all", ()).unwrap();
+    c.expect(r#"2["all"]"#).await;
+    stage.is_empty_after(c).await;
+}
+
 on_every_runtime!(
+    an_operator_can_be_kept_and_used_again,
     a_handler_set_once_is_called_once,
     handlers_are_listed_and_taken_off,
     catch_all_handlers_come_first_and_the_last_prepended_before_them,

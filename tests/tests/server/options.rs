@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use socketio_driver::http::HeaderValue;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{BoxError, Handshake, Message, Sid};
-use socketio_tests::client::{Client, Gone, How, Http, PATH, Response};
+use socketio_driver::{BoxError, Handshake, Message, Sid, Socket};
+use socketio_tests::client::{Client, Frame, Gone, How, Http, PATH, Response, WebSocket};
 use socketio_tests::on_every_runtime;
+use socketio_tests::pipe::pipe;
 use socketio_tests::stage::{Log, Stage};
 
 async fn get(stage: &Stage, query: &str, headers: &str) -> Response {
@@ -152,7 +153,35 @@ async fn refused_requests_are_shown(rt: Arc<dyn Runtime>) {
     stage.is_empty_after(()).await;
 }
 
+async fn an_encrypted_connection_is_known_as_one(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let log = Log::default();
+    let seen = log.clone();
+    stage.server.on_connection(move |socket: Socket| {
+        seen.add(socket.handshake().is_secure());
+        async {}
+    });
+    for secure in [false, true] {
+        let (ours, theirs) = pipe();
+        let server = stage.server.clone();
+        stage.rt.spawn(Box::pin(async move {
+            match secure {
+                true => server.serve_secure_connection(theirs, None).await,
+                false => server.serve_connection(theirs, None).await,
+            }
+        }));
+        let http = Http::over(Box::new(ours));
+        let mut ws = WebSocket::over(http, &format!("{PATH}?EIO=4&transport=websocket")).await.unwrap();
+        ws.frame().await.unwrap();
+        ws.send(&Frame::text("40")).await.unwrap();
+        ws.frame().await.unwrap();
+        log.expect(&stage, &[&secure.to_string()]).await;
+        stage.is_empty_after(ws).await;
+    }
+}
+
 on_every_runtime!(
+    an_encrypted_connection_is_known_as_one,
     requests_are_allowed_or_refused_with_words,
     ids_are_made_by_the_application,
     headers_are_edited_once_or_every_time,
