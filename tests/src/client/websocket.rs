@@ -10,7 +10,7 @@ use socketio_driver::runtime::{Io, Runtime};
 
 use super::Gone;
 use super::http::Http;
-use crate::io::{read, write_all};
+use crate::io::{read, shutdown, write_all};
 
 /// A frame that was sent whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,13 @@ impl WebSocket {
                 return Err(Gone::End);
             }
             self.unread.extend(bytes);
+        }
+    }
+
+    /// Ends the connection in an orderly way, without a close frame. To drop it with something unread would break it.
+    pub async fn end(mut self) {
+        if shutdown(&mut *self.io).await.is_ok() {
+            while read(&mut *self.io).await.is_ok_and(|bytes| !bytes.is_empty()) {}
         }
     }
 
