@@ -9,23 +9,45 @@ use std::task::{Context, Poll, Waker};
 
 use serde::Serialize;
 use socketio_core::AckId;
+use socketio_core::cluster::{Answers, AskId, CommandError, Input};
 use socketio_core::peer::SendError;
 use socketio_core::socket::server::AckError as Lost;
 use socketio_core::socket::{Args, ArgsError, EncodeError, FromArgs};
 
+use crate::link::{Link, Request};
 use crate::socket::Socket;
 
 /// The way to answer an event. Answers once; a dropped sender never answers.
 #[derive(Debug)]
-pub struct AckSender {
-    pub(crate) socket: Socket,
-    pub(crate) id: Option<AckId>,
+pub struct AckSender(Asker);
+
+#[derive(Clone, Debug)]
+enum Asker {
+    Client(Socket, Option<AckId>),
+    /// Another server.
+    Node(Arc<Link>, Option<AskId>),
 }
 
 impl AckSender {
-    /// Whether the client waits for an answer.
+    pub(crate) fn client(socket: Socket, id: Option<AckId>) -> Self {
+        Self(Asker::Client(socket, id))
+    }
+
+    pub(crate) fn node(link: Arc<Link>, ask: Option<AskId>) -> Self {
+        Self(Asker::Node(link, ask))
+    }
+
+    /// For another handler of the same event. The first answer counts.
+    pub(crate) fn again(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// Whether somebody waits for an answer.
     pub fn is_wanted(&self) -> bool {
-        self.id.is_some()
+        match &self.0 {
+            Asker::Client(_, id) => id.is_some(),
+            Asker::Node(_, ask) => ask.is_some(),
+        }
     }
 
     /// Answers with these arguments: a tuple for several. Does nothing if no answer is wanted.
@@ -33,17 +55,29 @@ impl AckSender {
     /// # Errors
     /// [`EmitError`] when the arguments do not serialize, or the client is gone.
     pub fn send<T: Serialize>(self, args: T) -> Result<(), EmitError> {
-        match self.id {
-            Some(id) => self.socket.send_ack(id, &args),
-            None => Ok(()),
+        match self.0 {
+            Asker::Client(socket, Some(id)) => socket.send_ack(id, &args),
+            Asker::Node(link, Some(ask)) => {
+                link.handle(Input::Replied(ask, Args::encode(&args)?));
+                Ok(())
+            }
+            Asker::Client(_, None) | Asker::Node(_, None) => Ok(()),
         }
     }
 
     /// [`send`](Self::send) for a handler's return value, whose errors nobody takes.
     pub(crate) fn reply<T: Serialize>(self, args: &T) {
-        let socket = self.socket.clone();
+        let asker = self.again();
         if let Err(error) = self.send(args) {
-            tracing::debug!(socket = %socket.id(), %error, "acknowledgement not sent");
+            tracing::debug!(asker = asker.name(), %error, "acknowledgement not sent");
+        }
+    }
+
+    /// Who asked, for the log.
+    pub(crate) fn name(&self) -> &str {
+        match &self.0 {
+            Asker::Client(socket, _) => socket.id().as_str(),
+            Asker::Node(..) => "another node",
         }
     }
 }
@@ -115,6 +149,8 @@ impl From<EmitError> for AckError {
 pub(crate) enum Waiter {
     One(Arc<Mutex<Reception>>),
     Many(Arc<Mutex<Collection>>),
+    /// A broadcast of this node or another one.
+    Relay(Arc<Link>, AskId),
 }
 
 impl Waiter {
@@ -126,6 +162,7 @@ impl Waiter {
                 reception.waker.take()
             }
             Self::Many(collection) => lock(&collection).add(answer),
+            Self::Relay(link, ask) => return link.relay(ask, answer),
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -153,7 +190,8 @@ impl Collection {
     fn add(&mut self, answer: Result<Args, Lost>) -> Option<Waker> {
         self.pending -= 1;
         match answer {
-            Ok(args) => self.answers.push(args),
+            // The first argument alone counts (REFERENCE 4.4).
+            Ok(args) => self.answers.push(args.first()),
             Err(_) => self.complete = false,
         }
         if self.pending == 0 { self.waker.take() } else { None }
@@ -243,11 +281,32 @@ pub struct PartialAcks<T> {
 /// the order of arrival (REFERENCE 4.4).
 #[must_use = "the event is sent, but its acknowledgements are lost unless this is awaited"]
 pub struct BroadcastAckFuture<T> {
-    collection: Arc<Mutex<Collection>>,
+    source: Source,
     decodes_to: PhantomData<fn() -> T>,
 }
 
+enum Source {
+    /// This server.
+    Here(Arc<Mutex<Collection>>),
+    /// All servers of the cluster.
+    Everywhere(Request),
+    /// Nobody: the broadcast was not sent.
+    Nowhere,
+}
+
 impl<T> BroadcastAckFuture<T> {
+    /// The answers of all servers of the cluster.
+    pub(crate) fn everywhere(request: Result<Request, CommandError>) -> Self {
+        let source = request.map_or_else(
+            |error| {
+                tracing::warn!(%error, "a broadcast was not sent");
+                Source::Nowhere
+            },
+            Source::Everywhere,
+        );
+        Self { source, decodes_to: PhantomData }
+    }
+
     /// `send` is called with a waiter for each of `recipients`.
     pub(crate) fn new(
         recipients: Vec<Socket>,
@@ -261,22 +320,36 @@ impl<T> BroadcastAckFuture<T> {
                 waiter.resolve(Err(Lost::Disconnected));
             }
         }
-        Self { collection, decodes_to: PhantomData }
+        Self { source: Source::Here(collection), decodes_to: PhantomData }
+    }
+}
+
+impl Source {
+    /// The answers, and whether they are all.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Vec<Args>, bool)> {
+        match self {
+            Self::Here(collection) => {
+                let mut collection = lock(collection);
+                if collection.pending > 0 {
+                    collection.waker = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready((std::mem::take(&mut collection.answers), collection.complete))
+            }
+            Self::Everywhere(request) => Pin::new(request).poll(cx).map(|(answers, shortfall)| {
+                let Answers::Acks(acks) = answers else { return (Vec::new(), false) };
+                (acks, shortfall.is_none())
+            }),
+            Self::Nowhere => Poll::Ready((Vec::new(), false)),
+        }
     }
 }
 
 impl<T: FromArgs> Future for BroadcastAckFuture<T> {
     type Output = Result<Vec<T>, PartialAcks<T>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (answers, mut complete) = {
-            let mut collection = lock(&self.collection);
-            if collection.pending > 0 {
-                collection.waker = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-            (std::mem::take(&mut collection.answers), collection.complete)
-        };
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Poll::Ready((answers, mut complete)) = self.source.poll(cx) else { return Poll::Pending };
         let count = answers.len();
         let responses: Vec<T> = answers.iter().filter_map(|args| T::from_args(args).ok()).collect();
         // An answer of the wrong type is no answer.
@@ -287,6 +360,6 @@ impl<T: FromArgs> Future for BroadcastAckFuture<T> {
 
 impl<T> fmt::Debug for BroadcastAckFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BroadcastAckFuture").field("pending", &lock(&self.collection).pending).finish()
+        f.debug_struct("BroadcastAckFuture").finish_non_exhaustive()
     }
 }

@@ -44,14 +44,29 @@ impl Backlog {
 
 /// How many bytes of the client's an event keeps in memory.
 fn weight(event: &Event<Waiter>) -> usize {
-    let Event::Emit { event, .. } = event else { return 0 };
-    let args: &Args = event.args();
-    let list = match args.raw() {
+    let bytes = match event {
+        Event::Emit { event, .. } => {
+            let args: &Args = event.args();
+            let attachments = args.attachments().iter().map(|bytes| bytes.len()).sum::<usize>();
+            event.name().len() + length(args.raw()) + attachments
+        }
+        Event::ConnectRequest { nsp, auth, .. } => {
+            nsp.len() + auth.as_ref().map_or(0, |auth| length(auth.raw()))
+        }
+        _ => 0,
+    };
+    bytes + EVENT_OVERHEAD
+}
+
+fn length(raw: Raw<'_>) -> usize {
+    match raw {
         Raw::Json(text) => text.len(),
         Raw::Msgpack(bytes) => bytes.len(),
-    };
-    list + args.attachments().iter().map(|bytes| bytes.len()).sum::<usize>()
+    }
 }
+
+/// What an event costs beside what the client sent.
+const EVENT_OVERHEAD: usize = 128;
 
 /// Events that wait, past which the client is not read from: as many as a client may plausibly send before it answers
 /// the first of them.
@@ -88,8 +103,8 @@ mod tests {
     #[test]
     fn a_backlog_is_full_at_its_bytes_and_not_before() {
         let mut backlog = Backlog::default();
-        // Two quotes and the text.
-        backlog.push(event(&"x".repeat(MAX_BYTES - 3)));
+        // The name, two quotes and the text.
+        backlog.push(event(&"x".repeat(MAX_BYTES - EVENT_OVERHEAD - "e".len() - 3)));
         assert!(!backlog.is_full());
         backlog.push(event(""));
         assert!(backlog.is_full());

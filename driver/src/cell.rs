@@ -3,6 +3,7 @@
 //! The lock is held for a few hundred nanoseconds and never across user code or an `await`. Whoever changes the
 //! state wakes the pump afterwards, and only if it sleeps: while it runs, it looks again before it goes to sleep.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -20,6 +21,8 @@ use crate::ws::Ws;
 pub(crate) struct Cell {
     pub(crate) hub: Arc<Hub>,
     sid: Sid,
+    /// The server has made every socket leave.
+    leaving: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -66,7 +69,17 @@ impl Cell {
             congested: false,
             poster: None,
         };
-        Self { hub, sid, state: Mutex::new(state) }
+        Self { hub, sid, leaving: AtomicBool::new(false), state: Mutex::new(state) }
+    }
+
+    /// Notes that the server makes every socket leave.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether the server has made every socket leave.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     /// The session's secret id.
@@ -123,12 +136,20 @@ impl Cell {
         Poll::Pending
     }
 
-    /// Drops the peer: the session is over.
+    /// Drops the peer: the session is over. A request that came too late to be answered by it is broken off.
     pub(crate) fn retire(&self) {
-        let (peer, incoming) = {
+        let (peer, incoming, wakers) = {
             let mut state = self.lock();
-            (state.peer.take(), std::mem::take(&mut state.incoming))
+            let mut wakers = Vec::new();
+            for (_, request) in &mut state.requests {
+                if let Request::Waiting(waker) = request {
+                    wakers.extend(waker.take());
+                    *request = Request::Answered(Answer::Abort);
+                }
+            }
+            (state.peer.take(), std::mem::take(&mut state.incoming), wakers)
         };
+        wakers.into_iter().for_each(Waker::wake);
         drop((peer, incoming));
     }
 

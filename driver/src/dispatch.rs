@@ -47,6 +47,7 @@ impl ListenerId {
 }
 
 type EventHandler = dyn Fn(&Socket, &Event) -> Option<Task> + Send + Sync;
+type ServerSideHandler = dyn Fn(&Event, &AckSender) -> Option<Task> + Send + Sync;
 type SocketHandler = dyn Fn(&Socket) -> Task + Send + Sync;
 type ReasonHandler = dyn Fn(&Socket, DisconnectReason) -> Task + Send + Sync;
 type ErrorHandler = dyn Fn(&Socket, &Arc<SocketError>) -> Task + Send + Sync;
@@ -75,6 +76,8 @@ pub(crate) struct Table {
     events: HashMap<Arc<str>, Vec<Entry<EventHandler>>>,
     any: Vec<Entry<EventHandler>>,
     outgoing: Vec<Entry<OutgoingHandler>>,
+    /// Handlers of events of other servers.
+    server_side: HashMap<Arc<str>, Vec<Entry<ServerSideHandler>>>,
     connection: Vec<Entry<SocketHandler>>,
     disconnecting: Vec<Entry<ReasonHandler>>,
     disconnect: Vec<Entry<ReasonHandler>>,
@@ -164,10 +167,21 @@ impl Table {
         T: FromArgs,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let handler = move |socket, args, ack: &AckSender| {
-            handler(socket, args, AckSender { socket: ack.socket.clone(), id: ack.id })
-        };
+        let handler = move |socket, args, ack: &AckSender| handler(socket, args, ack.again());
         add(self.named(event), Position::Last, typed(handler, Answer::BySender))
+    }
+
+    pub(crate) fn on_server_side<F, T, Fut, R>(&mut self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(T) -> Fut + Send + Sync + 'static,
+        T: FromArgs,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        let handler = move |event: &Event, ack: &AckSender| {
+            call(event, ack.again(), Answer::ByReturning, |args, _| handler(args))
+        };
+        add(self.server_side.entry(event.into()).or_default(), Position::Last, Arc::new(handler))
     }
 
     fn named(&mut self, event: &str) -> &mut Vec<Entry<EventHandler>> {
@@ -268,6 +282,10 @@ impl Table {
             found |= take(handlers, id);
             !handlers.is_empty()
         });
+        self.server_side.retain(|_, handlers| {
+            found |= take(handlers, id);
+            !handlers.is_empty()
+        });
         found
     }
 
@@ -343,6 +361,16 @@ impl Table {
         named.iter().filter(|entry| entry.claim()).filter_map(|entry| (entry.handler)(socket, event))
     }
 
+    /// The work an event of another server asks for, in the order in which the handlers were registered.
+    pub(crate) fn server_side_tasks<'a>(
+        &'a self,
+        event: &'a Event,
+        ack: &'a AckSender,
+    ) -> impl Iterator<Item = Task> {
+        let named = self.server_side.get(event.name()).map(Vec::as_slice).unwrap_or_default();
+        named.iter().filter_map(move |entry| (entry.handler)(event, ack))
+    }
+
     pub(crate) fn connection_tasks<'a>(&'a self, socket: &'a Socket) -> impl Iterator<Item = Task> {
         self.connection.iter().map(|entry| (entry.handler)(socket))
     }
@@ -396,30 +424,44 @@ where
     R: Reply,
 {
     Arc::new(move |socket, event| {
-        let ack = AckSender { socket: socket.clone(), id: event.ack };
-        // Called here and not inside the task, so that nothing of `handler` has to be kept; its panic, or that of a
-        // `Deserialize`, is caught all the same.
-        let called = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            T::from_args(event.args()).map(|args| handler(socket.clone(), args, &ack))
-        }));
-        match called {
-            Ok(Err(error)) => {
-                let event = event.name();
-                tracing::warn!(socket = %socket.id(), event, %error, "arguments are not what the handler takes");
-                None
-            }
-            Ok(Ok(future)) => Some(guarded("event", async move {
-                let reply = future.await;
-                if matches!(answer, Answer::ByReturning) {
-                    reply.send(ack);
-                }
-            })),
-            Err(_) => {
-                log_panic("event");
-                None
-            }
-        }
+        let ack = AckSender::client(socket.clone(), event.ack);
+        call(event, ack, answer, |args, ack| handler(socket.clone(), args, ack))
     })
+}
+
+/// Calls a handler with the arguments of an event. It is called here and not inside the task, so that nothing of it has
+/// to be kept; its panic, or that of a `Deserialize`, is caught all the same.
+fn call<T, Fut, R>(
+    event: &Event,
+    ack: AckSender,
+    answer: Answer,
+    handler: impl FnOnce(T, &AckSender) -> Fut,
+) -> Option<Task>
+where
+    T: FromArgs,
+    Fut: Future<Output = R> + Send + 'static,
+    R: Reply,
+{
+    let called = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        T::from_args(event.args()).map(|args| handler(args, &ack))
+    }));
+    match called {
+        Ok(Err(error)) => {
+            let (event, sender) = (event.name(), ack.name());
+            tracing::warn!(sender, event, %error, "arguments are not what the handler takes");
+            None
+        }
+        Ok(Ok(future)) => Some(guarded("event", async move {
+            let reply = future.await;
+            if matches!(answer, Answer::ByReturning) {
+                reply.send(ack);
+            }
+        })),
+        Err(_) => {
+            log_panic("event");
+            None
+        }
+    }
 }
 
 fn on_reason<F, Fut>(what: &'static str, handler: F) -> Arc<ReasonHandler>

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use socketio_core::engine::http::Query;
-use socketio_core::socket::{Payload, PayloadError};
+use socketio_core::socket::{Payload, PayloadError, Value};
+
+use crate::remote::value_of;
 
 /// The first request of a session, as it was then, and the credentials of one socket.
 ///
@@ -88,7 +91,8 @@ impl Handshake {
         self.auth.decode()
     }
 
-    /// The client's address, if the server it came through knows it.
+    /// The client's address, if the server it came through knows it. Other servers tell it without the port, which is
+    /// 0 then.
     pub fn address(&self) -> Option<SocketAddr> {
         self.request.address
     }
@@ -115,5 +119,169 @@ impl Handshake {
     /// Whether the request came from a page of some origin (it had an `Origin` header).
     pub fn is_cross_domain(&self) -> bool {
         self.header("origin").is_some()
+    }
+
+    /// The object of REFERENCE 4.5, as other servers get to know it. Bytes that are no text are replaced.
+    pub(crate) fn to_value(&self) -> Value {
+        #[derive(Serialize)]
+        struct Written<'a> {
+            headers: Members,
+            time: String,
+            address: String,
+            xdomain: bool,
+            secure: bool,
+            issued: u128,
+            url: &'a str,
+            query: Members,
+            auth: Value,
+        }
+        let mut headers = Members::default();
+        for (name, value) in self.headers() {
+            headers.add(name, &String::from_utf8_lossy(value), ", ");
+        }
+        let mut query = Members::default();
+        self.queries().for_each(|(name, value)| query.set(&name, value));
+        value_of(&Written {
+            headers,
+            time: self.time(),
+            address: self.address().map(|address| address.ip().to_string()).unwrap_or_default(),
+            xdomain: self.is_cross_domain(),
+            secure: self.is_secure(),
+            issued: self.issued().as_millis(),
+            url: self.url(),
+            query,
+            auth: self.auth().unwrap_or_default(),
+        })
+    }
+
+    /// What another server says of a socket's request. Whatever is missing or odd is left empty.
+    pub(crate) fn from_value(value: &Value) -> Self {
+        let text = |name| match value.get(name) {
+            Some(Value::String(text)) => text.as_str(),
+            _ => "",
+        };
+        let mut headers = Vec::new();
+        if let Some(Value::Object(members)) = value.get("headers") {
+            for (name, value) in members {
+                if let Value::String(value) = value
+                    && !name.contains(['\0', '\n'])
+                    && !value.contains('\n')
+                {
+                    headers.extend_from_slice(name.as_bytes());
+                    headers.push(0);
+                    headers.extend_from_slice(value.as_bytes());
+                    headers.push(b'\n');
+                }
+            }
+        }
+        let issued = match value.get("issued") {
+            Some(Value::Number(number)) => number.as_u64().or(number.as_f64().map(|issued| issued as u64)),
+            _ => None,
+        };
+        let request = RequestInfo {
+            url: text("url").into(),
+            headers: headers.into(),
+            address: text("address").parse().ok().map(|ip| SocketAddr::new(ip, 0)),
+            // Not beyond what a calendar holds.
+            issued: Duration::from_millis(issued.unwrap_or_default().min(MAX_ISSUED_MILLIS)),
+            secure: value.get("secure") == Some(&Value::Bool(true)),
+        };
+        let auth = value.get("auth").and_then(|auth| Payload::encode(auth).ok());
+        Self { request: request.into(), auth: auth.unwrap_or(Payload::EMPTY_OBJECT) }
+    }
+}
+
+/// The members of an object, in the order in which they were named first.
+#[derive(Default)]
+struct Members(Vec<(String, String)>);
+
+impl Members {
+    fn member(&mut self, name: &str) -> Option<&mut String> {
+        self.0.iter_mut().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The last value counts.
+    fn set(&mut self, name: &str, value: String) {
+        match self.member(name) {
+            Some(known) => *known = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
+    /// All values count.
+    fn add(&mut self, name: &str, value: &str, separator: &str) {
+        match self.member(name) {
+            Some(known) => known.extend([separator, value]),
+            None => self.0.push((name.to_owned(), value.to_owned())),
+        }
+    }
+}
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// The last second of the year 9999.
+const MAX_ISSUED_MILLIS: u64 = 253_402_300_799_000;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn handshake() -> Handshake {
+        let mut headers = HeaderMap::new();
+        headers.insert("origin", HeaderValue::from_static("http://a.test"));
+        headers.append("x-many", HeaderValue::from_static("1"));
+        headers.append("x-many", HeaderValue::from_static("2"));
+        headers.insert("x-bytes", HeaderValue::from_bytes(b"\xFF").unwrap());
+        let address = Some("127.0.0.1:4000".parse().unwrap());
+        let url = "/socket.io/?EIO=4&a=1&a=2";
+        let issued = Duration::from_millis(1_795_223_604_250);
+        let request = RequestInfo::new(url, &headers, address, true, issued);
+        let auth = Payload::encode(&BTreeMap::from([("token", 7)])).unwrap();
+        Handshake { request: request.into(), auth }
+    }
+
+    #[test]
+    fn other_servers_are_told_the_object_of_the_reference() {
+        let told = serde_json::to_string(&handshake().to_value()).unwrap();
+        let expected = concat!(
+            r#"{"headers":{"origin":"http://a.test","x-many":"1, 2","x-bytes":""#,
+            "\u{FFFD}",
+            r#""},"time":"Sat Nov 21 2026 01:13:24 GMT+0000 (Coordinated Universal Time)","#,
+            r#""address":"127.0.0.1","xdomain":true,"secure":true,"issued":1795223604250,"#,
+            r#""url":"/socket.io/?EIO=4&a=1&a=2","query":{"EIO":"4","a":"2"},"auth":{"token":7}}"#,
+        );
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_is_told_is_understood() {
+        let (here, there) = (handshake(), Handshake::from_value(&handshake().to_value()));
+        assert_eq!(there.url(), here.url());
+        assert_eq!(there.time(), here.time());
+        assert_eq!(there.header("x-many"), Some("1, 2"));
+        assert_eq!(there.query("a"), here.query("a"));
+        assert_eq!(there.address().map(|address| address.ip()), here.address().map(|address| address.ip()));
+        assert!(there.is_secure() && there.is_cross_domain());
+        assert_eq!(there.auth::<serde_json::Value>(), here.auth());
+    }
+
+    #[test]
+    fn nonsense_is_an_empty_handshake() {
+        let nonsense =
+            BTreeMap::from([("issued", f64::MAX), ("url", 1.0), ("headers", 2.0), ("address", 3.0)]);
+        for value in [Value::Null, value_of(&nonsense)] {
+            let handshake = Handshake::from_value(&value);
+            assert_eq!((handshake.url(), handshake.headers().count(), handshake.address()), ("", 0, None));
+            assert!(!handshake.time().is_empty() && !handshake.is_secure());
+            assert_eq!(handshake.auth::<serde_json::Value>(), Ok(serde_json::json!({})));
+        }
     }
 }

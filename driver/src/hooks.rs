@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -117,14 +118,22 @@ impl Hooks {
     pub(crate) fn edit(&self, headers: &mut HeaderMap, request: &Parts, initial: bool) {
         let first = if initial { self.initial_headers.as_slice() } else { &[] };
         for edit in first.iter().chain(&self.headers) {
-            edit(headers, request);
+            unharmed("headers", || edit(headers, request));
         }
     }
 
     pub(crate) fn refused(&self, refusal: &Refusal, request: &Parts) {
         for see in &self.connection_error {
-            see(&ConnectionError { refusal, request });
+            unharmed("on_connection_error", || see(&ConnectionError { refusal, request }));
         }
+    }
+}
+
+/// Runs a hook whose panic is its own affair.
+fn unharmed(hook: &'static str, run: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(run)).is_err() {
+        // The message itself went to the panic hook.
+        tracing::error!(hook, "a hook panicked");
     }
 }
 

@@ -11,6 +11,7 @@ use socketio_core::peer::Config;
 use socketio_core::socket::recovery;
 use socketio_core::{Instant, Lane, Sid};
 
+use crate::bus::Bus;
 use crate::cell::Cell;
 use crate::client_files::ClientFiles;
 use crate::fallback::Fallback;
@@ -33,6 +34,8 @@ pub(crate) struct Admission {
     /// Whether clients that come back go on where they were.
     pub(crate) recovery: Option<recovery::Config>,
     pub(crate) hooks: Hooks,
+    /// What joins this server to others.
+    pub(crate) bus: Option<Arc<dyn Bus>>,
     /// Set in the answer to a polling handshake.
     pub(crate) cookie: Option<Cookie>,
     /// From how many bytes on poll responses are compressed, if at all.
@@ -123,8 +126,14 @@ impl Hub {
         if !self.is_open() {
             return None;
         }
-        shard.insert(cell.sid().clone(), cell);
-        Some(self.clients.enter())
+        match shard.entry(cell.sid().clone()) {
+            // An id of the application's own that is not unique.
+            Entry::Occupied(_) => None,
+            Entry::Vacant(entry) => {
+                entry.insert(cell);
+                Some(self.clients.enter())
+            }
+        }
     }
 
     /// Whether anybody is let in.
@@ -133,9 +142,12 @@ impl Hub {
     }
 
     /// Forgets a session.
-    pub(crate) fn remove(&self, sid: &Sid) {
-        let cell = self.shard(sid.as_str()).remove(sid);
-        drop(cell);
+    pub(crate) fn remove(&self, cell: &Arc<Cell>) {
+        let removed = match self.shard(cell.sid().as_str()).entry(cell.sid().clone()) {
+            Entry::Occupied(entry) if Arc::ptr_eq(entry.get(), cell) => Some(entry.remove()),
+            Entry::Occupied(_) | Entry::Vacant(_) => None,
+        };
+        drop(removed);
     }
 
     /// The session with this id.
@@ -155,6 +167,7 @@ impl Hub {
         self.each_cell(|cell| {
             cell.with_peer(|peer| peer.shut_down(now));
         });
+        self.namespaces().iter().for_each(Namespace::stop);
     }
 
     /// Closes every session when what is queued for it is handed over.
@@ -193,9 +206,13 @@ impl Hub {
     /// Takes back [`enter`](Self::enter), and cleans up after the last one.
     pub(crate) fn exit(&self, namespace: &Namespace) {
         if namespace.exit() && self.admission.cleanup_empty_child_namespaces {
-            let mut namespaces = write(&self.namespaces);
-            if namespaces.get(namespace.name()).is_some_and(Namespace::is_abandoned) {
-                namespaces.remove(namespace.name());
+            let removed = {
+                let mut namespaces = write(&self.namespaces);
+                let is_abandoned = namespaces.get(namespace.name()).is_some_and(Namespace::is_abandoned);
+                if is_abandoned { namespaces.remove(namespace.name()) } else { None }
+            };
+            if let Some(removed) = removed {
+                removed.stop();
             }
         }
     }
@@ -207,6 +224,9 @@ impl Hub {
             Entry::Vacant(entry) => (entry.insert(make()).clone(), true),
         };
         if is_new {
+            if !self.closing.is_raised() {
+                namespace.start();
+            }
             let handlers = read(&self.on_new_namespace).clone();
             handlers.iter().for_each(|handler| handler(&namespace));
         }
@@ -230,6 +250,13 @@ impl Hub {
 
     pub(crate) fn on_new_namespace(&self, handler: Arc<NamespaceHandler>) {
         write(&self.on_new_namespace).push(handler);
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // Handles to namespaces may outlive the server, but nobody is in them.
+        self.namespaces().iter().for_each(Namespace::stop);
     }
 }
 

@@ -12,13 +12,16 @@ use serde_json::Value;
 use socketio_core::peer::Delivery;
 use socketio_core::rooms::{Registry, Room, Selector};
 use socketio_core::socket::recovery::Log;
-use socketio_core::socket::{DisconnectReason, EncodeError, Encoded, Event, FromArgs, Nsp};
+use socketio_core::socket::{Args, DisconnectReason, EncodeError, Encoded, Event, FromArgs, Nsp};
 use socketio_core::{AckId, Instant};
 
 use crate::ack::AckSender;
+use crate::bus::Bus;
 use crate::dispatch::{BoxError, ListenerId, Position, SocketError, Table};
 use crate::hub::Hub;
+use crate::link::{Link, Request};
 use crate::operator::{BroadcastOperator, Rooms};
+use crate::remote::{Incomplete, RemoteSocket, ServerSideAckFuture};
 use crate::reply::Reply;
 use crate::socket::Socket;
 
@@ -42,6 +45,17 @@ struct Shared {
     recovery: Option<Mutex<Log<Value>>>,
     /// One counter for every acknowledgement in the namespace, as in the reference (REFERENCE 9.14).
     next_ack: AtomicU64,
+    /// The way to the same namespace on other servers, if there are any.
+    link: Option<Arc<Link>>,
+}
+
+/// A namespace that is not kept alive.
+pub(crate) struct WeakNamespace(Weak<Shared>);
+
+impl WeakNamespace {
+    pub(crate) fn upgrade(&self) -> Option<Namespace> {
+        self.0.upgrade().map(Namespace)
+    }
 }
 
 #[derive(Default)]
@@ -73,19 +87,35 @@ impl ConnectError {
 
 impl Namespace {
     pub(crate) fn new(nsp: Nsp, hub: &Arc<Hub>) -> Self {
-        Self::with_table(nsp, hub, Arc::default(), None)
+        Self::with_table(nsp, hub, Arc::default(), None, hub.admission.bus.as_ref())
+    }
+
+    /// What is to be the parent of others. Nobody is ever in it, here or elsewhere.
+    pub(crate) fn template(nsp: Nsp, hub: &Arc<Hub>) -> Self {
+        Self::with_table(nsp, hub, Arc::default(), None, None)
     }
 
     /// A namespace made on demand, with the handlers its parent has at this time.
     pub(crate) fn child(nsp: Nsp, hub: &Arc<Hub>, parent: &Self) -> Self {
-        Self::with_table(nsp, hub, parent.table(), Some(parent.clone()))
+        Self::with_table(nsp, hub, parent.table(), Some(parent.clone()), hub.admission.bus.as_ref())
     }
 
-    fn with_table(nsp: Nsp, hub: &Arc<Hub>, table: Arc<Table>, parent: Option<Self>) -> Self {
+    fn with_table(
+        nsp: Nsp,
+        hub: &Arc<Hub>,
+        table: Arc<Table>,
+        parent: Option<Self>,
+        bus: Option<&Arc<dyn Bus>>,
+    ) -> Self {
         let recovery = hub.admission.recovery.clone();
         let recovery = recovery.map(|config| Mutex::new(Log::new(config, &hub.generate_id().as_str()[..8])));
-        Self(Arc::new(Shared {
-            nsp,
+        let link = |weak: &Weak<Shared>| {
+            let (weak, codec) = (WeakNamespace(weak.clone()), hub.config.socket.codec);
+            bus.map(|bus| Arc::new(Link::new(nsp.clone(), weak, bus.clone(), hub.runtime.clone(), codec)))
+        };
+        Self(Arc::new_cyclic(|weak| Shared {
+            link: link(weak),
+            nsp: nsp.clone(),
             hub: Arc::downgrade(hub),
             recovery,
             watched: AtomicBool::new(table.has_outgoing()),
@@ -95,6 +125,25 @@ impl Namespace {
             shards: Default::default(),
             next_ack: AtomicU64::new(0),
         }))
+    }
+
+    /// Joins the same namespace on other servers.
+    pub(crate) fn start(&self) {
+        if let Some(link) = self.link() {
+            link.start();
+        }
+    }
+
+    /// Leaves it again.
+    pub(crate) fn stop(&self) {
+        if let Some(link) = self.link() {
+            link.close();
+        }
+    }
+
+    /// The way to the same namespace on other servers, if there are any.
+    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+        self.0.link.as_ref()
     }
 
     /// Its name, beginning with a slash.
@@ -219,13 +268,64 @@ impl Namespace {
         self.edit(|table| table.use_connect_middleware(middleware));
     }
 
+    /// Calls `handler` for every event of this name that another server sends with
+    /// [`server_side_emit`](Self::server_side_emit). What the handler returns may be the answer to it: see [`Reply`].
+    ///
+    /// Handlers start in the order of arrival and run up to their first `await`.
+    pub fn on_server_side<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(T) -> Fut + Send + Sync + 'static,
+        T: FromArgs + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.edit(|table| table.on_server_side(event, handler))
+    }
+
+    /// Sends an event to the other servers of the cluster: to the handlers of
+    /// [`on_server_side`](Self::on_server_side) there, not to those here. On a server that is in no cluster nothing
+    /// happens.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the name is reserved (`connect`, `connection`, `new_namespace`) or the arguments do not
+    /// serialize.
+    pub fn server_side_emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EncodeError> {
+        let event = server_side_event(event, &args)?;
+        match self.link() {
+            Some(link) => link.act(|node, now| node.server_side_emit(event, now)),
+            None => tracing::debug!(event = event.name(), "no cluster to send a server-side event to"),
+        }
+        Ok(())
+    }
+
+    /// Sends an event to the other servers of the cluster and collects the first argument of each one's answer, in the
+    /// order of arrival. Each has 5 s.
+    ///
+    /// # Errors
+    /// [`EncodeError`] at once, as [`server_side_emit`](Self::server_side_emit); [`Incomplete`](crate::Incomplete)
+    /// from the future when not every server answered.
+    pub fn server_side_emit_with_ack<R, T: Serialize>(
+        &self,
+        event: &str,
+        args: T,
+    ) -> Result<ServerSideAckFuture<R>, EncodeError> {
+        let event = server_side_event(event, &args)?;
+        let request = self.link().map(|link| {
+            Request::new(link, |node, waiter, now| node.server_side_emit_with_ack(event, waiter, now))
+        });
+        Ok(ServerSideAckFuture::new(request))
+    }
+
     /// Takes every handler of an event away.
     pub fn off_event(&self, event: &str) {
+        let _removed = self.table();
         self.edit(|table| table.off_event(event));
     }
 
     /// Takes a handler away. Returns whether it was there.
     pub fn off(&self, listener: ListenerId) -> bool {
+        // Kept until the lock is released: what a handler captured may have something to say when it is dropped.
+        let _removed = self.table();
         self.edit(|table| table.off(listener))
     }
 
@@ -271,6 +371,19 @@ impl Namespace {
     /// An operator whose acknowledgements are waited for this long.
     pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
         self.everyone().timeout(timeout)
+    }
+
+    /// An operator for the sockets of this server alone, where there are others.
+    pub fn local(&self) -> BroadcastOperator {
+        self.everyone().local()
+    }
+
+    /// Every socket of the namespace, on all servers: see [`BroadcastOperator::fetch_sockets`].
+    ///
+    /// # Errors
+    /// [`Incomplete`] when not every server answered in time.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Incomplete<RemoteSocket>> {
+        self.everyone().fetch_sockets().await
     }
 
     /// An operator for every socket of the namespace.
@@ -389,6 +502,14 @@ impl Namespace {
     fn shard(&self, socket: &Socket) -> MutexGuard<'_, Shard> {
         lock(&self.0.shards[(socket.key() % SHARDS as u64) as usize])
     }
+}
+
+fn server_side_event<T: Serialize>(name: &str, args: &T) -> Result<Event, EncodeError> {
+    // These have a meaning on a namespace of the reference (REFERENCE 4.3).
+    if let "connect" | "connection" | "new_namespace" = name {
+        return Err(EncodeError::ReservedEvent);
+    }
+    Ok(Event::new(name, Args::encode(args)?))
 }
 
 impl fmt::Debug for Namespace {

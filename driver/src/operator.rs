@@ -1,15 +1,19 @@
 //! Who gets a message, and how: the chain between `to(..)` and `emit(..)`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use socketio_core::cluster::{Flags, Options};
 use socketio_core::engine::buffer::Compression;
 use socketio_core::peer::Delivery;
 use socketio_core::rooms::{Room, Selector};
 use socketio_core::socket::EncodeError;
 
 use crate::ack::{AckFuture, BroadcastAckFuture, EmitError};
+use crate::link::{Link, Request};
 use crate::namespace::Namespace;
+use crate::remote::{Incomplete, RemoteSocket};
 use crate::socket::Socket;
 
 /// One room or several: text, or a list of texts.
@@ -75,6 +79,8 @@ pub struct BroadcastOperator {
     delivery: Delivery,
     compression: Compression,
     timeout: Option<Duration>,
+    /// Whether it is for this server alone.
+    local: bool,
 }
 
 impl BroadcastOperator {
@@ -85,7 +91,26 @@ impl BroadcastOperator {
             delivery: Delivery::Reliable,
             compression: Compression::Allowed,
             timeout: None,
+            local: false,
         }
+    }
+
+    /// Means the sockets of this server alone, where there are others.
+    #[must_use]
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// The way to other servers, if they are meant and there are any.
+    fn link(&self) -> Option<&Arc<Link>> {
+        if self.local { None } else { self.namespace.link() }
+    }
+
+    fn options(&self) -> Options {
+        let volatile = self.delivery == Delivery::Volatile;
+        let flags = Flags { volatile, compress: self.compression, timeout: self.timeout };
+        Options { selector: self.selector.clone(), flags }
     }
 
     /// Adds the sockets in any of these rooms. A socket in several of them gets one copy.
@@ -132,6 +157,11 @@ impl BroadcastOperator {
         let Some(hub) = self.namespace.hub() else { return Ok(()) };
         let encoded = hub.config.socket.codec.event(self.namespace.nsp(), None, event, &args)?;
         let encoded = encoded.with_compression(self.compression);
+        if let Some(link) = self.link()
+            && let Some(event) = encoded.to_event(hub.config.socket.codec)
+        {
+            link.act(|node, now| node.broadcast(event, self.options(), now));
+        }
         self.namespace.publish(&self.selector, &encoded, self.delivery, hub.now());
         Ok(())
     }
@@ -151,46 +181,79 @@ impl BroadcastOperator {
                 Err((socketio_core::peer::SendError::Disconnected, waiter))
             }));
         };
+        if let Some(link) = self.link() {
+            let encoded = hub.config.socket.codec.event(self.namespace.nsp(), None, event, &args)?;
+            let mut options = self.options();
+            options.flags.timeout.get_or_insert(DEFAULT_TIMEOUT);
+            let event = encoded.to_event(hub.config.socket.codec).ok_or(EncodeError::ReservedEvent)?;
+            return Ok(BroadcastAckFuture::everywhere(Request::new(link, |node, waiter, now| {
+                node.broadcast_with_ack(event, options, waiter, now)
+            })));
+        }
         let id = self.namespace.next_ack();
         let encoded = hub.config.socket.codec.event(self.namespace.nsp(), Some(id), event, &args)?;
+        let encoded = encoded.with_compression(self.compression);
         let deadline = hub.now() + self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         let recipients = self.namespace.select(&self.selector);
         Ok(BroadcastAckFuture::new(recipients, |socket, waiter| {
-            socket.send_expecting(&encoded, id, waiter, Some(deadline))
+            socket.deliver_expecting(&encoded, id, waiter, Some(deadline))
         }))
     }
 
-    /// The sockets meant, in the order of joining.
+    /// The sockets meant, on all servers: those of this one first, in the order of joining. Other servers have as
+    /// long to answer as [`timeout`](Self::timeout) says (5 s unless it was said).
+    ///
+    /// # Errors
+    /// [`Incomplete`], with those that were found, when not every server answered in time.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Incomplete<RemoteSocket>> {
+        let Some(link) = self.link() else {
+            return Ok(self.sockets().iter().map(RemoteSocket::of).collect());
+        };
+        let options = self.options();
+        let request = Request::new(link, |node, waiter, now| node.fetch_sockets(options, waiter, now));
+        RemoteSocket::collect(&self.namespace, request).await
+    }
+
+    /// The sockets meant that are on this server, in the order of joining.
     pub fn sockets(&self) -> Vec<Socket> {
         self.namespace.select(&self.selector)
     }
 
     /// Puts them into rooms.
     pub fn sockets_join(&self, rooms: impl Rooms) {
-        let mut list = Vec::new();
-        rooms.add_to(&mut list);
-        for socket in self.sockets() {
-            socket.join(list.clone());
+        let rooms = listed(rooms);
+        if let Some(link) = self.link() {
+            link.act(|node, now| node.sockets_join(self.options(), rooms.clone(), now));
         }
+        self.sockets().iter().for_each(|socket| socket.join(&rooms[..]));
     }
 
     /// Takes them out of rooms.
     pub fn sockets_leave(&self, rooms: impl Rooms) {
-        let mut list = Vec::new();
-        rooms.add_to(&mut list);
-        for socket in self.sockets() {
-            socket.leave(list.clone());
+        let rooms = listed(rooms);
+        if let Some(link) = self.link() {
+            link.act(|node, now| node.sockets_leave(self.options(), rooms.clone(), now));
         }
+        self.sockets().iter().for_each(|socket| socket.leave(&rooms[..]));
     }
 
     /// Makes them leave the namespace.
     pub fn disconnect_sockets(&self) {
-        self.sockets().iter().for_each(Socket::disconnect);
+        self.disconnect(false);
     }
 
     /// Makes them leave every namespace, and closes their connections.
     pub fn disconnect_sockets_all(&self) {
-        self.sockets().iter().for_each(Socket::disconnect_all);
+        self.disconnect(true);
+    }
+
+    fn disconnect(&self, close: bool) {
+        if let Some(link) = self.link() {
+            link.act(|node, now| node.disconnect_sockets(self.options(), close, now));
+        }
+        for socket in self.sockets() {
+            if close { socket.disconnect_all() } else { socket.disconnect() }
+        }
     }
 }
 
@@ -240,6 +303,12 @@ impl Emitter {
     pub fn emit_with_ack<R, T: Serialize>(&self, event: &str, args: T) -> AckFuture<R> {
         self.socket.send_with_ack(event, &args, self.timeout)
     }
+}
+
+pub(crate) fn listed(rooms: impl Rooms) -> Vec<Room> {
+    let mut list = Vec::new();
+    rooms.add_to(&mut list);
+    list
 }
 
 pub(crate) fn compression(compress: bool) -> Compression {

@@ -19,9 +19,9 @@ use std::task::{Context, Poll};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Deserialize;
 use serde_json::Value;
-use socketio_core::engine::Revision;
 use socketio_core::engine::server::Input;
-use socketio_core::peer::{Delivery, Event, Output, Peer};
+use socketio_core::engine::{Revision, Transport};
+use socketio_core::peer::{Delivery, Event, Output, Peer, SendError};
 use socketio_core::socket::recovery;
 use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
 use socketio_core::socket::{self as packet, DisconnectReason, Nsp, Payload};
@@ -54,12 +54,18 @@ pub(crate) struct Pump {
     closed: bool,
     /// Counts this client as one that is here.
     _present: Present,
+    /// Around all that is done for this client, its handlers included: what they log can be told apart. The number says
+    /// nothing to anybody else, unlike the session id.
+    span: tracing::Span,
 }
 
 impl Pump {
     pub(crate) fn new(cell: Arc<Cell>, request: Arc<RequestInfo>, present: Present) -> Self {
         let now = cell.hub.now();
         let timer = cell.hub.runtime.timer(now);
+        let span = tracing::debug_span!("client", number = cell.hub.next_key());
+        let transport = cell.peek(|peer| peer.transport()).flatten().map_or("none", Transport::name);
+        tracing::debug!(parent: &span, sid = %cell.sid(), transport, "session opened");
         Self {
             cell,
             request,
@@ -71,6 +77,7 @@ impl Pump {
             armed: now,
             closed: false,
             _present: present,
+            span,
         }
     }
 
@@ -182,13 +189,13 @@ impl Pump {
             Event::Socket(protocol::Event::AckFailed { waiter, error }) => waiter.resolve(Err(error)),
             Event::Socket(event) => self.begin_or_queue(event, cx),
             Event::Upgraded(transport) => {
-                tracing::trace!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
+                tracing::debug!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
             }
             Event::Drained => {}
             Event::Closed(reason) => {
                 tracing::debug!(sid = %self.cell.sid(), %reason, "session closed");
                 self.flush_backlog(cx);
-                self.cell.hub.remove(self.cell.sid());
+                self.cell.hub.remove(&self.cell);
                 self.cell.retire();
                 self.closed = true;
             }
@@ -242,7 +249,8 @@ impl Pump {
     fn begin(&mut self, event: protocol::Event<Waiter>, cx: &mut Context<'_>) {
         match event {
             protocol::Event::Emit { slot, event } => {
-                if let Some(socket) = self.socket(slot) {
+                // What a client sent before it knew that it was sent away is not heard (REFERENCE 3.4).
+                if let Some(socket) = self.socket(slot).filter(|socket| !socket.is_leaving()) {
                     self.receive(socket, event, cx);
                 }
             }
@@ -315,6 +323,7 @@ impl Pump {
         for table in tables.iter().flatten() {
             table.event_tasks(socket, event).for_each(|task| self.run(task, cx));
         }
+        // `tables` keeps what is taken away here until the locks are released.
         if tables.iter().flatten().any(|table| table.has_spent(event.name())) {
             socket.namespace().edit(|table| table.off_spent(event.name()));
             socket.edit(|table| table.off_spent(event.name()));
@@ -382,10 +391,17 @@ impl Pump {
     /// In the order of REFERENCE 4.5: known in the namespace, in its own room, told so, then the handlers.
     fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
         if !self.seat(socket) {
-            // Gone meanwhile; `left` has been or will be here if the core still knew it.
-            return self.forget(socket);
+            // Gone meanwhile, or beyond help. Nobody will see it again.
+            self.forget(socket);
+            return socket.clear_handlers();
         }
         socket.set_connected(true);
+        tracing::debug!(
+            socket = %socket.id(),
+            namespace = socket.namespace().name(),
+            recovered = socket.is_recovered(),
+            "socket connected"
+        );
         let shared = socket.namespace().table();
         for task in shared.connection_tasks(socket) {
             self.run(task, cx);
@@ -410,26 +426,32 @@ impl Pump {
         }
         socket.namespace().insert(socket);
         let accepted = self.cell.pump(|peer| {
-            for event in &missed {
-                peer.send(socket.slot(), event, Delivery::Reliable).ok()?;
+            let missed =
+                missed.iter().try_for_each(|event| peer.send(socket.slot(), event, Delivery::Reliable));
+            if missed == Err(SendError::Full) {
+                // More than can be sent at once. Half of it would be a gap.
+                peer.give_up(self.cell.hub.now());
             }
-            peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).ok()
+            missed.is_ok() && peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).is_ok()
         });
         let rooms = socket.past_rooms().into_iter().chain(socket.take_seat());
         rooms.for_each(|room| socket.namespace().join(socket, &room));
-        accepted.flatten().is_some()
+        accepted == Some(true)
     }
 
     fn refuse(&self, slot: Slot, error: &ConnectError) {
+        tracing::debug!(reason = error.message, "refused by a middleware");
         log_refusal(self.cell.pump(|peer| peer.refuse(slot, &error.message, error.data.as_ref())));
     }
 
     /// In the order of REFERENCE 4.5: `disconnecting` with its rooms, out of the namespace, `disconnect`.
     fn left(&mut self, slot: Slot, reason: DisconnectReason, cx: &mut Context<'_>) {
         let Some(socket) = self.socket(slot) else { return };
-        let was_connected = socket.is_connected();
+        let was_connected = socket.was_connected();
         let tables = tables(&socket);
         if was_connected {
+            let namespace = socket.namespace().name();
+            tracing::debug!(socket = %socket.id(), namespace, %reason, "socket left");
             for table in tables.iter().flatten() {
                 table.disconnecting_tasks(&socket, reason).for_each(|task| self.run(task, cx));
             }
@@ -496,6 +518,8 @@ impl Pump {
     fn arm(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let peer = self.cell.peek(|peer| peer.poll_timeout()).flatten();
         let Some(next) = self.websockets.iter().filter_map(Ws::deadline).chain(peer).min() else {
+            // Nothing is covered: the first deadline that comes up is earlier.
+            self.armed = Instant::from_micros(u64::MAX);
             return true;
         };
         if next <= now {
@@ -521,6 +545,8 @@ impl Future for Pump {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let span = this.span.clone();
+        let _inside = span.enter();
         for _ in 0..MAX_TURNS {
             let now = this.cell.hub.now();
             if this.turn(cx, now) {

@@ -22,6 +22,7 @@ use socketio_core::peer::Config;
 use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as protocol};
 
 use crate::accept;
+use crate::bus::Bus;
 use crate::client_files::ClientFiles;
 use crate::dispatch::BoxError;
 use crate::fallback::Fallback;
@@ -66,6 +67,7 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 allow_upgrades: true,
                 cleanup_empty_child_namespaces: false,
                 recovery: None,
+                bus: None,
                 hooks: Hooks::default(),
                 cookie: None,
                 http_compression: Some(DEFAULT_COMPRESSION_THRESHOLD),
@@ -125,6 +127,17 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.admission.cleanup_empty_child_namespaces = cleanup;
+        self
+    }
+
+    /// Joins this server to others: what is sent to a namespace, or asked of it, reaches the sockets of all servers on
+    /// the same bus. Default: none.
+    ///
+    /// A client that comes back is [recovered](Self::connection_state_recovery) by the server that it left; another
+    /// one takes it for somebody new.
+    #[must_use]
+    pub fn bus(mut self, bus: impl Bus) -> Self {
+        self.admission.bus = Some(Arc::new(bus));
         self
     }
 
@@ -335,7 +348,7 @@ impl Server {
     {
         let name = format!("/_{}", self.hub.parents().len());
         let nsp = Nsp::new(&name).unwrap_or_default();
-        let parent = ParentNamespace::new(Namespace::new(nsp, &self.hub), matcher);
+        let parent = ParentNamespace::new(Namespace::template(nsp, &self.hub), matcher);
         self.hub.add_parent(parent.clone());
         parent
     }
@@ -374,6 +387,11 @@ impl Server {
     /// over; a websocket lives on in a task of its own.
     pub async fn serve_connection(&self, io: impl Io, address: Option<SocketAddr>) {
         accept::serve(self.hub.clone(), Box::new(io), From { address, secure: false }).await;
+    }
+
+    /// Like [`serve_connection`](Self::serve_connection), for one that is encrypted: `handshake().is_secure()`.
+    pub async fn serve_secure_connection(&self, io: impl Io, address: Option<SocketAddr>) {
+        accept::serve(self.hub.clone(), Box::new(io), From { address, secure: true }).await;
     }
 
     /// The server as a tower service, for axum or another server.

@@ -18,7 +18,8 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use socketio_core::engine::Transport;
 use socketio_core::engine::http::{
-    self as rules, ExistingRequest, HandshakeRequest, Headers, Kind, Refusal, Request, Response, Route,
+    self as rules, BadRequest, ExistingRequest, HandshakeRequest, Headers, Kind, Refusal, Request, Response,
+    Route,
 };
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{Input, Opening};
@@ -196,6 +197,10 @@ impl<'a> Exchange<'a> {
             return Answered::Refused(refusal);
         }
         let sid = match hooks.id(&request, || hub.generate_id()).await {
+            Ok(sid) if hub.find(sid.as_str()).is_some() => {
+                let error = "the id is taken".into();
+                return Answered::Refused(BadRequest::IdGenerationError { error }.into());
+            }
             Ok(sid) => sid,
             Err(refusal) => return Answered::Refused(refusal),
         };
@@ -306,6 +311,8 @@ impl<'a> Exchange<'a> {
             Answered::Abort => return Handled::Abort,
             Answered::Plain(response) => (convert(response), None),
             Answered::Refused(refusal) => {
+                let (method, code) = (self.head.method.as_str(), refusal.code());
+                tracing::debug!(method, code, reason = refusal.message(), "request refused");
                 admission.hooks.refused(&refusal, self.head);
                 let refused = if self.upgrade { refusal.upgrade_response() } else { refusal.response() };
                 (convert(refused), None)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use socketio_core::cluster::Details;
 use socketio_core::engine::Transport;
 use socketio_core::engine::buffer::Compression;
 use socketio_core::peer::{Delivery, SendError};
@@ -23,7 +24,8 @@ use crate::cell::Cell;
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
-use crate::operator::{self, BroadcastOperator, Emitter, Rooms};
+use crate::operator::{self, BroadcastOperator, Emitter, Rooms, listed};
+use crate::remote::value_of;
 use crate::reply::Reply;
 
 /// One client in one namespace. Cheap to clone; a clone does not keep the connection alive.
@@ -38,6 +40,7 @@ struct Shared {
     namespace: Namespace,
     handshake: Handshake,
     connected: AtomicBool,
+    leaving: AtomicBool,
     /// It has left its namespace, or was never let in. Handlers set after that are dropped at once: they would keep
     /// themselves alive by the socket they capture.
     over: AtomicBool,
@@ -86,6 +89,7 @@ impl Socket {
             namespace,
             handshake,
             connected: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             over: AtomicBool::new(false),
             seated: AtomicBool::new(false),
             watched: AtomicBool::new(false),
@@ -119,7 +123,17 @@ impl Socket {
 
     /// Whether it is in its namespace: false in a middleware, and after it has left.
     pub fn is_connected(&self) -> bool {
+        self.was_connected() && !self.is_leaving()
+    }
+
+    /// Whether it is known to be in its namespace, even if it has been told to leave.
+    pub(crate) fn was_connected(&self) -> bool {
         self.0.connected.load(Ordering::Acquire)
+    }
+
+    /// Whether the server has made it leave: what the client sent before it knew is not heard any more.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.0.leaving.load(Ordering::Acquire) || self.0.cell.is_leaving()
     }
 
     /// The transport its packets travel on now, or `None` once the connection is closed.
@@ -249,11 +263,14 @@ impl Socket {
 
     /// Takes a handler away. Returns whether it was there.
     pub fn off(&self, listener: ListenerId) -> bool {
+        // Kept until the lock is released: what a handler captured may have something to say when it is dropped.
+        let _removed = self.table();
         self.edit(|table| table.off(listener))
     }
 
     /// Takes every handler of an event away.
     pub fn off_event(&self, event: &str) {
+        let _removed = self.table();
         self.edit(|table| table.off_event(event));
     }
 
@@ -411,6 +428,21 @@ impl Socket {
         BroadcastOperator::new(self.0.namespace.clone(), selector)
     }
 
+    /// An operator for every other socket of this server, where there are more servers.
+    pub fn local(&self) -> BroadcastOperator {
+        self.broadcast().local()
+    }
+
+    /// What other servers may know of it.
+    pub(crate) fn details(&self) -> Details {
+        Details {
+            id: self.id().clone(),
+            handshake: self.handshake().to_value(),
+            rooms: self.rooms(),
+            data: value_of(&self.raw_data()),
+        }
+    }
+
     // Messages
 
     /// Sends an event to the client: `args` is one argument as what it is, several as a tuple, none as `()`.
@@ -534,20 +566,41 @@ impl Socket {
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
     pub(crate) fn deliver(&self, encoded: &Encoded, delivery: Delivery) {
         if self.send(encoded, delivery) == Err(SendError::Full) {
-            tracing::debug!(socket = %self.id(), "closed: reads too slowly for a broadcast");
-            let now = self.0.cell.hub.now();
-            self.0.cell.with_peer(|peer| peer.give_up(now));
+            self.give_up();
         }
+    }
+
+    /// Its share of a broadcast that is to be acknowledged, by the same rule.
+    pub(crate) fn deliver_expecting(
+        &self,
+        encoded: &Encoded,
+        id: AckId,
+        waiter: Waiter,
+        deadline: Option<Instant>,
+    ) -> Result<(), (SendError, Waiter)> {
+        let sent = self.send_expecting(encoded, id, waiter, deadline);
+        if matches!(sent, Err((SendError::Full, _))) {
+            self.give_up();
+        }
+        sent
+    }
+
+    fn give_up(&self) {
+        tracing::debug!(socket = %self.id(), "closed: reads too slowly for a broadcast");
+        let now = self.0.cell.hub.now();
+        self.0.cell.with_peer(|peer| peer.give_up(now));
     }
 
     /// Leaves the namespace; the connection stays open for others.
     pub fn disconnect(&self) {
+        self.0.leaving.store(true, Ordering::Release);
         let now = self.0.cell.hub.now();
         self.0.cell.with_peer(|peer| peer.leave(self.0.slot, now));
     }
 
     /// Leaves every namespace and closes the connection.
     pub fn disconnect_all(&self) {
+        self.0.cell.leave();
         let now = self.0.cell.hub.now();
         self.0.cell.with_peer(|peer| peer.disconnect(now));
     }
@@ -566,9 +619,3 @@ impl PartialEq for Socket {
 }
 
 impl Eq for Socket {}
-
-fn listed(rooms: impl Rooms) -> Vec<Room> {
-    let mut list = Vec::new();
-    rooms.add_to(&mut list);
-    list
-}

@@ -34,6 +34,10 @@ pub(crate) struct Ws {
     /// Bytes to write, the first `written` of which are gone already.
     out: Vec<u8>,
     written: usize,
+    /// Everything is handed to the connection, which may still hold some of it back (TLS does).
+    flushing: bool,
+    /// How much of `out` answers control frames: what a peer makes us say that it does not read.
+    control_bytes: usize,
     phase: Phase,
 }
 
@@ -65,7 +69,17 @@ impl Ws {
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
         let protocol = Box::new(WebSocketContext::new(Role::Server, Some(config)));
-        Self { lane, io, early, protocol, out: Vec::new(), written: 0, phase: Phase::Open }
+        Self {
+            lane,
+            io,
+            early,
+            protocol,
+            out: Vec::new(),
+            written: 0,
+            flushing: false,
+            control_bytes: 0,
+            phase: Phase::Open,
+        }
     }
 
     /// Reads once and hands every complete frame to `on_frame`. Ready when something was read.
@@ -92,7 +106,23 @@ impl Ws {
         })
     }
 
-    fn decode(&mut self, bytes: &[u8], now: Instant, mut on_frame: impl FnMut(Frame)) -> Result<(), End> {
+    fn decode(&mut self, bytes: &[u8], now: Instant, on_frame: impl FnMut(Frame)) -> Result<(), End> {
+        let before = self.out.len();
+        self.decode_frames(bytes, now, on_frame)?;
+        // The session counts what it sends itself; pongs are tungstenite's.
+        self.control_bytes += self.out.len() - before;
+        if self.control_bytes > MAX_CONTROL_BYTES {
+            return self.end(End::Fault(TransportFault::SlowConsumer));
+        }
+        Ok(())
+    }
+
+    fn decode_frames(
+        &mut self,
+        bytes: &[u8],
+        now: Instant,
+        mut on_frame: impl FnMut(Frame),
+    ) -> Result<(), End> {
         let mut wire = Wire { input: bytes, output: &mut self.out };
         loop {
             let message = match self.protocol.read(&mut wire) {
@@ -163,7 +193,7 @@ impl Ws {
 
     /// Writes what is queued. Ready(true) when something was written and nothing is left.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, End>> {
-        if self.out.is_empty() {
+        if self.out.is_empty() && !self.flushing {
             return Poll::Ready(Ok(false));
         }
         while self.written < self.out.len() {
@@ -173,13 +203,17 @@ impl Ws {
             }
         }
         self.written = 0;
+        self.control_bytes = 0;
         self.out.clear();
         if self.out.capacity() > IDLE_BUFFER_BYTES {
             self.out = Vec::new();
         }
-        Poll::Ready(match Pin::new(&mut self.io).poll_flush(cx) {
-            Poll::Ready(Err(_)) => self.end(End::Fault(TransportFault::Connection)).map(|()| false),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(true),
+        self.flushing = true;
+        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+        self.flushing = false;
+        Poll::Ready(match flushed {
+            Ok(()) => Ok(true),
+            Err(_) => self.end(End::Fault(TransportFault::Connection)).map(|()| false),
         })
     }
 
@@ -196,7 +230,7 @@ impl Ws {
         match self.phase {
             Phase::Open => false,
             Phase::Closing(deadline) => deadline <= now,
-            Phase::Flushing(deadline) => self.out.is_empty() || deadline <= now,
+            Phase::Flushing(deadline) => (self.out.is_empty() && !self.flushing) || deadline <= now,
             Phase::Ended => true,
         }
     }
@@ -251,6 +285,10 @@ impl Write for Wire<'_> {
         Ok(())
     }
 }
+
+/// Answers to control frames that wait to be written, past which the peer is one that does not read: some hundred pongs
+/// of the greatest size.
+const MAX_CONTROL_BYTES: usize = 64 * 1024;
 
 /// How long a peer may take to answer a close frame (REFERENCE 1.11).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);

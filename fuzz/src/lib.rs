@@ -11,6 +11,7 @@
 //! was read can be written and read again, errors are final, sizes stay within their limits.
 
 mod any;
+mod cluster;
 mod engine;
 mod http;
 mod peer;
@@ -18,6 +19,7 @@ mod script;
 mod session;
 mod socket;
 
+pub use cluster::cluster;
 pub use engine::{engine_packet, payload_v3_binary, payload_v3_text, payload_v4, webtransport};
 pub use http::http_route;
 pub use peer::peer;
@@ -29,6 +31,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its folder in `seeds/` and of its file in `fuzz_targets/`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("cluster", cluster),
     ("engine_packet", engine_packet),
     ("http_route", http_route),
     ("payload_v3_binary", payload_v3_binary),

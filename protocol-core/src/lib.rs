@@ -103,6 +103,7 @@
 
 extern crate alloc;
 
+pub mod cluster;
 pub mod engine;
 mod id;
 pub mod peer;

@@ -15,3 +15,8 @@ pub mod stage;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The examples of the page for those who come from JavaScript compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-javascript.md")]
+pub struct FromJavascript;

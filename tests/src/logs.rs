@@ -9,10 +9,15 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// Begins to keep what is logged as a warning or an error. Once is enough for a process.
 pub fn keep() {
+    keep_up_to(Level::WARN);
+}
+
+/// Begins to keep what this library logs, down to `level`. The first in a process decides.
+pub fn keep_up_to(level: Level) {
     static KEPT: Once = Once::new();
     KEPT.call_once(|| {
         // Whoever was first keeps nothing for us; a case that asks for lines then fails and says so.
-        let _ = tracing::subscriber::set_global_default(Keeper);
+        let _ = tracing::subscriber::set_global_default(Keeper(level));
     });
 }
 
@@ -25,11 +30,11 @@ pub fn containing(part: &str) -> Vec<String> {
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-struct Keeper;
+struct Keeper(Level);
 
 impl Subscriber for Keeper {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
+        *metadata.level() <= self.0 && metadata.target().starts_with("socketio")
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

@@ -16,7 +16,7 @@ mod encode;
 mod from_args;
 mod json;
 mod limits;
-mod msgpack;
+pub(crate) mod msgpack;
 mod nsp;
 mod packet;
 mod payload;
@@ -29,6 +29,7 @@ mod value;
 
 pub use acks::AckError;
 pub use args::{Args, ArgsError, Raw, RawArgs};
+pub(crate) use args::{First, Listed};
 pub use attachments::Attachments;
 pub use decode::{DecodeError, Decoder};
 pub use encode::{Codec, EncodeError, Encoded};

@@ -61,6 +61,12 @@ pub(super) enum Name {
 }
 
 impl Event {
+    /// An event that came by another way than a packet, such as from another node of a cluster. Any name will do:
+    /// names that belong to the library are refused where events are written for clients.
+    pub fn new(name: impl Into<Box<str>>, args: Args) -> Self {
+        Self { ack: None, name: Name::Apart(name.into()), args }
+    }
+
     /// The name of the event, borrowed from the packet where that has no escapes in it.
     ///
     /// A numeric name gives its JSON text (`2[7]` is the event `7`). Half of a surrogate pair, which JavaScript can

@@ -61,6 +61,14 @@ impl Payload {
         Some(Self::json(serde_json::to_string(&members).ok()?.into()))
     }
 
+    /// A value of our own, as JSON; bytes become arrays of numbers.
+    ///
+    /// # Errors
+    /// When it does not serialize.
+    pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
+        Ok(Self::json(serde_json::to_string(value).map_err(PayloadError::new)?.into()))
+    }
+
     /// One valid value in msgpack.
     pub(super) const fn msgpack(bytes: Bytes) -> Self {
         Self(Repr::Msgpack(bytes))

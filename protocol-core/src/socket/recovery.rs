@@ -145,7 +145,8 @@ impl<D> Log<D> {
         self.expire(now);
         let (_, session) = self.sessions.get(pid)?;
         let from = match offset {
-            Some(offset) => self.parse(offset)? + 1,
+            // Nothing from before it was let in, whatever it says.
+            Some(offset) => (self.parse(offset)? + 1).max(session.since.0),
             None => session.since.0,
         };
         self.index(Position(from))?;

@@ -37,6 +37,16 @@ impl Value {
         let Self::Object(members) = self else { return None };
         members.iter().rev().find(|(member, _)| member == name).map(|(_, value)| value)
     }
+
+    /// Whether there are bytes in it.
+    pub fn has_binary(&self) -> bool {
+        match self {
+            Self::Binary(_) => true,
+            Self::Array(values) => values.iter().any(Self::has_binary),
+            Self::Object(members) => members.iter().any(|(_, value)| value.has_binary()),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => false,
+        }
+    }
 }
 
 impl Serialize for Value {

@@ -15,6 +15,7 @@ use serde_json::de::StrRead;
 use thiserror::Error;
 
 use self::list::{Progress, Source, TopLevel};
+pub(crate) use self::transcode::{First, Listed};
 use super::json::{List, Scanner, Span};
 use super::msgpack::Reader;
 use super::{Attachments, DecodeError, Limits};
@@ -184,6 +185,26 @@ impl Args {
         }
     }
 
+    /// The first argument alone, as a list of one; of no arguments, none. What an acknowledgement is worth to a
+    /// broadcast (REFERENCE 4.4).
+    #[must_use]
+    pub fn first(&self) -> Self {
+        let Some(argument) = self.iter().next() else { return Self::default() };
+        let mut first = self.clone();
+        match (&mut first.0, argument) {
+            (Repr::Json(args), Raw::Json(argument)) => {
+                args.span.end = args.span.first + argument.len() as u32; // shorter than what it is part of
+                args.span.len = 1;
+            }
+            (Repr::Msgpack(args), Raw::Msgpack(argument)) => {
+                let list = [&[ARRAY_OF_ONE], argument].concat();
+                *args = MsgpackArgs { list: list.into(), first: 1, len: 1, named: false };
+            }
+            _ => {}
+        }
+        first
+    }
+
     /// All arguments as they were received, without the brackets around them: JSON separated by commas, or msgpack
     /// values one after the other.
     pub fn raw(&self) -> Raw<'_> {
@@ -203,6 +224,14 @@ impl Args {
         match &self.0 {
             Repr::Json(args) => &args.attachments,
             Repr::Msgpack(_) => &[],
+        }
+    }
+
+    /// Whether there are bytes among them, or in them.
+    pub fn has_binary(&self) -> bool {
+        match &self.0 {
+            Repr::Json(args) => !args.attachments.is_empty(),
+            Repr::Msgpack(args) => Reader::new(&args.list[args.first..]).has_binary(),
         }
     }
 
@@ -300,6 +329,9 @@ impl fmt::Debug for Args {
         args.finish()
     }
 }
+
+/// The head of a msgpack array with one element.
+const ARRAY_OF_ONE: u8 = 0x91;
 
 type JsonDeserializer<'de> = serde_json::Deserializer<StrRead<'de>>;
 

@@ -1,5 +1,6 @@
 //! Arguments of one encoding written in another: what a node does with a packet that it passes on.
 
+use alloc::string::ToString;
 use core::cell::Cell;
 use core::fmt;
 
@@ -8,8 +9,10 @@ use serde::ser::{Error as _, SerializeMap, SerializeSeq, SerializeTuple};
 use serde::{Deserializer, Serialize, Serializer};
 
 use super::binary::Placeholders;
-use super::{Args, JsonDeserializer, Raw};
+use super::{Args, ArgsError, JsonDeserializer, Raw};
+use crate::AckId;
 use crate::socket::msgpack::Reader;
+use crate::socket::{Codec, EncodeError, Event, Nsp};
 
 impl Serialize for Args {
     /// A tuple of the arguments, which the encoder takes for an argument list; attachments are bytes. Where the
@@ -20,6 +23,87 @@ impl Serialize for Args {
             tuple.serialize_element(&Argument { args: self, argument })?;
         }
         tuple.end()
+    }
+}
+
+impl Args {
+    /// The argument list that `args` stands for when it is sent: a tuple for several, `()` for none.
+    ///
+    /// # Errors
+    /// [`EncodeError::Serialize`].
+    pub fn encode<T: Serialize + ?Sized>(args: &T) -> Result<Self, EncodeError> {
+        let encoded = Codec::Text.ack(&Nsp::ROOT, AckId(0), args)?;
+        encoded.to_ack_args(Codec::Text).ok_or_else(|| EncodeError::custom("too deeply nested"))
+    }
+
+    /// One argument, taken from wherever `from` reads; bytes become its attachments.
+    pub(crate) fn single<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::encode(&(Once(Cell::new(Some(from))),)).map_err(D::Error::custom)
+    }
+
+    /// What is left of a sequence, each element an argument.
+    pub(crate) fn rest<'de, A: SeqAccess<'de>>(seq: A) -> Result<Self, A::Error> {
+        Self::encode(&Rest(Cell::new(Some(seq)))).map_err(A::Error::custom)
+    }
+
+    /// Reads the first argument with a seed.
+    pub(crate) fn read_first<'de, S: DeserializeSeed<'de>>(
+        &'de self,
+        seed: S,
+    ) -> Result<S::Value, ArgsError> {
+        let invalid =
+            |reason: &dyn fmt::Display| ArgsError::Invalid { argument: 1, reason: reason.to_string().into() };
+        match self.iter().next() {
+            None => Err(ArgsError::Missing { argument: 1 }),
+            Some(Raw::Json(text)) => {
+                let mut json = JsonDeserializer::from_str(text);
+                seed.deserialize(Placeholders::new(&mut json, self.attachments()))
+                    .map_err(|error| invalid(&error))
+            }
+            Some(Raw::Msgpack(bytes)) => {
+                seed.deserialize(&mut Reader::new(bytes)).map_err(|error| invalid(&error))
+            }
+        }
+    }
+}
+
+/// An event as a list, its name first.
+pub(crate) struct Listed<'a>(pub(crate) &'a Event);
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let args = self.0.args();
+        let mut seq = serializer.serialize_seq(Some(args.len() + 1))?;
+        seq.serialize_element(self.0.name())?;
+        for argument in args {
+            seq.serialize_element(&Argument { args, argument })?;
+        }
+        seq.end()
+    }
+}
+
+/// The first argument as a value, if there is one.
+pub(crate) struct First<'a>(pub(crate) &'a Args);
+
+impl Serialize for First<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.iter().next() {
+            Some(argument) => Argument { args: self.0, argument }.serialize(serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
+/// A sequence that is serialized once, as a tuple.
+struct Rest<A>(Cell<Option<A>>);
+
+impl<'de, A: SeqAccess<'de>> Serialize for Rest<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = self.0.take().ok_or_else(|| S::Error::custom("serialized twice"))?;
+        // Text, which this is written as, needs no length beforehand.
+        let mut out = serializer.serialize_tuple(0)?;
+        while seq.next_element_seed(TupleElement(&mut out)).map_err(S::Error::custom)?.is_some() {}
+        out.end()
     }
 }
 
@@ -118,6 +202,7 @@ macro_rules! seeds {
 
 seeds! {
     Element SerializeSeq serialize_element
+    TupleElement SerializeTuple serialize_element
     Key SerializeMap serialize_key
     Value SerializeMap serialize_value
 }

@@ -94,6 +94,21 @@ impl Encoded {
 
     /// The event this encodes, as its receiver will decode it. `None` for every other packet.
     pub fn to_event(&self, codec: Codec) -> Option<Event> {
+        match self.decoded(codec)? {
+            Body::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    /// The arguments of the acknowledgement this encodes. `None` for every other packet.
+    pub(super) fn to_ack_args(&self, codec: Codec) -> Option<Args> {
+        match self.decoded(codec)? {
+            Body::Ack { args, .. } => Some(args),
+            _ => None,
+        }
+    }
+
+    fn decoded(&self, codec: Codec) -> Option<Body> {
         let mut decoder = Decoder::new(codec, Limits::unbounded());
         let packet = self.frames().find_map(|frame| {
             let message = match frame {
@@ -102,10 +117,7 @@ impl Encoded {
             };
             decoder.push(message).ok()?
         });
-        match packet?.body {
-            Body::Event(event) => Some(event),
-            _ => None,
-        }
+        Some(packet?.body)
     }
 
     /// The same event with `offset` behind its arguments, as connection state recovery wants it (REFERENCE 4.8).

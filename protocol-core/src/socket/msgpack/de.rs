@@ -17,7 +17,7 @@ use crate::socket::limits::Limits;
 /// Why a value does not fit its type.
 #[derive(Debug, Error)]
 #[error("{0}")]
-pub(in crate::socket) struct Error(Box<str>);
+pub(crate) struct Error(Box<str>);
 
 impl serde::de::Error for Error {
     fn custom<T: Display>(reason: T) -> Self {

@@ -15,5 +15,32 @@ pub(super) use decode::{arguments, decode};
 pub(super) use encode::{connect, connect_error, disconnect, list, raw_list, with_offset};
 pub(super) use read::Reader;
 
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{DecodeError, EncodeError, Limits};
+
+/// Any value, as msgpack.
+pub(crate) fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, EncodeError> {
+    let mut out = Vec::new();
+    value.serialize(ser::Msgpack::value(&mut out))?;
+    Ok(out.into())
+}
+
+/// A value that is all of `bytes`, which come from anywhere.
+pub(crate) fn from_bytes<'de, T: Deserialize<'de>>(
+    bytes: &'de [u8],
+    limits: &Limits,
+) -> Result<T, de::Error> {
+    let mut checked = Reader::new(bytes);
+    checked.skip(0, limits.nesting())?;
+    if checked.at() < bytes.len() {
+        return Err(DecodeError::InvalidPayload.into());
+    }
+    T::deserialize(&mut Reader::new(bytes))
+}
+
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,11 @@ impl<'de> Reader<'de> {
         &self.bytes[self.at..]
     }
 
+    /// Whether there are bytes in what has not been read.
+    pub(in crate::socket) fn has_binary(mut self) -> bool {
+        core::iter::from_fn(|| self.token().ok()).any(|token| matches!(token, Token::Bin(_)))
+    }
+
     /// The next token, without taking it.
     pub(super) fn peek(&self) -> Result<Token<'de>, DecodeError> {
         self.clone().token()

@@ -76,10 +76,11 @@ impl<'a> Msgpack<'a> {
     }
 }
 
-/// Writes the head of an array or a map; where its length is unknown, the place to write it to later.
+/// Writes the head of an array or a map. Where its length is unknown, a byte for that of up to fifteen elements, and
+/// says where it is.
 fn head(out: &mut Vec<u8>, len: Option<usize>, write: fn(&mut Vec<u8>, usize)) -> Option<usize> {
-    write(out, len.unwrap_or(u32::MAX as usize));
-    if len.is_some() { None } else { Some(out.len() - 4) }
+    write(out, len.unwrap_or(0));
+    if len.is_some() { None } else { Some(out.len() - 1) }
 }
 
 macro_rules! signed {
@@ -301,8 +302,16 @@ impl Compound<'_> {
         if self.expected.is_some_and(|expected| expected != self.written) {
             return Err(EncodeError::custom("not as many elements as announced"));
         }
-        if let Some(bytes) = self.patch.and_then(|at| self.out.get_mut(at..at + 4)) {
-            bytes.copy_from_slice(&(self.written as u32).to_be_bytes());
+        if let Some((at, head)) = self.patch.and_then(|at| Some((at, self.out.get_mut(at)?))) {
+            if self.written <= 15 {
+                *head |= self.written as u8;
+            } else {
+                // Rare: what follows has to be moved.
+                let write = if *head == EMPTY_MAP { write_map } else { write_array };
+                let mut longer = Vec::new();
+                write(&mut longer, self.written);
+                self.out.splice(at..=at, longer);
+            }
         }
         if let Some(arguments) = self.arguments {
             *arguments += self.written;
@@ -430,3 +439,6 @@ fn sized<const N: usize>(out: &mut Vec<u8>, marker: u8, value: [u8; N]) {
     out.push(marker);
     out.extend_from_slice(&value);
 }
+
+/// The head of a map without entries.
+const EMPTY_MAP: u8 = 0x80;

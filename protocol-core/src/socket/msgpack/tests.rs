@@ -386,3 +386,34 @@ proptest! {
         prop_assert_eq!(back.choices, value.choices);
     }
 }
+
+#[test]
+fn what_does_not_know_its_length_gets_the_same_head() {
+    struct List(usize);
+
+    impl Serialize for List {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            // A filter hides how many there are.
+            serializer.collect_seq((0..self.0).filter(|_| true))
+        }
+    }
+
+    struct Map(usize);
+
+    impl Serialize for Map {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer
+                .collect_map((0..self.0).filter(|_| true).map(|number| (alloc::format!("{number}"), number)))
+        }
+    }
+
+    for len in [0, 1, 15, 16, 17, 0xFFFF, 0x1_0000] {
+        let known: Vec<usize> = (0..len).collect();
+        let known = CODEC.event(&Nsp::ROOT, None, "a", &(known,)).unwrap();
+        let hidden = CODEC.event(&Nsp::ROOT, None, "a", &(List(len),)).unwrap();
+        assert!(hidden == known, "a list of {len}");
+        let hidden = event((Map(len), "behind"));
+        let (map, behind): (BTreeMap<String, usize>, String) = hidden.decode().unwrap();
+        assert_eq!((map.len(), behind.as_str()), (len, "behind"));
+    }
+}

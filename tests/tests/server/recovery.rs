@@ -1,0 +1,51 @@
+//! Connection state recovery, as far as only an application can see it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use socketio_driver::runtime::Runtime;
+use socketio_driver::{RecoveryConfig, Socket};
+use socketio_tests::on_every_runtime;
+use socketio_tests::stage::{Log, Stage};
+
+/// A client that was told its private id and received one event, and is gone again.
+async fn cut(stage: &Stage) -> Value {
+    let mut c = stage.websocket().await;
+    c.send("0").await;
+    let connect: Value = serde_json::from_str(&c.packet().await[1..]).unwrap();
+    stage.server.emit("before", ()).unwrap();
+    let event: Value = serde_json::from_str(&c.packet().await[1..]).unwrap();
+    drop(c);
+    stage.until("it is gone", || stage.server.clients_count() == 0).await;
+    json!({ "pid": connect["pid"], "offset": event[1] })
+}
+
+async fn middlewares_are_skipped_unless_they_are_not_to_be(rt: Arc<dyn Runtime>) {
+    for skip_middlewares in [true, false] {
+        let config = RecoveryConfig { skip_middlewares, ..RecoveryConfig::default() };
+        let stage = Stage::with(Arc::clone(&rt), |options| options.connection_state_recovery(config)).await;
+        let log = Log::default();
+        let asked = log.clone();
+        stage.server.use_middleware(move |_: Socket| {
+            asked.add("asked");
+            async { Ok(()) }
+        });
+        let seen = log.clone();
+        stage.server.on_connection(move |socket: Socket| {
+            seen.add(if socket.is_recovered() { "recovered" } else { "new" });
+            async {}
+        });
+        let claim = cut(&stage).await;
+        log.expect(&stage, &["asked", "new"]).await;
+        stage.server.emit("missed", ()).unwrap();
+        let mut c = stage.websocket().await;
+        c.send(&format!("0{claim}")).await;
+        assert!(c.packet().await.starts_with(r#"2["missed","#));
+        assert!(c.packet().await.starts_with("0{"));
+        let lines: &[&str] = if skip_middlewares { &["recovered"] } else { &["asked", "recovered"] };
+        log.expect(&stage, lines).await;
+        stage.is_empty_after(c).await;
+    }
+}
+
+on_every_runtime!(middlewares_are_skipped_unless_they_are_not_to_be);
