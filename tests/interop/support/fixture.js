@@ -114,8 +114,9 @@ class Fixture {
     await this.#next((line) => line.closed, STEP_TIMEOUT, "closed");
   }
 
-  // Nothing is left behind: waits until every session, socket and room is gone.
-  async settled(timeout = STEP_TIMEOUT) {
+  // Nothing is left behind: waits until every session, socket and room is gone. A session that the server closed while
+  // nobody polled may wait 30 s for its client.
+  async settled(timeout = 45_000) {
     const deadline = Date.now() + timeout;
     for (;;) {
       const stats = await this.stats();
