@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn a_backlog_is_full_at_its_bytes_and_not_before() {
         let mut backlog = Backlog::default();
-        // Two quotes and the text.
-        backlog.push(event(&"x".repeat(MAX_BYTES - 3)));
+        // The name, two quotes and the text.
+        backlog.push(event(&"x".repeat(MAX_BYTES - EVENT_OVERHEAD - "e".len() - 3)));
         assert!(!backlog.is_full());
         backlog.push(event(""));
         assert!(backlog.is_full());

@@ -163,11 +163,11 @@ impl Cell {
         true
     }
 
-    /// Hands a websocket to the pump. Returns it if the session is over.
-    pub(crate) fn attach(&self, ws: Ws, now: Instant) -> Result<(), Ws> {
+    /// Hands a websocket to the pump. If the session is over, dropping it is all there is to say.
+    pub(crate) fn attach(&self, ws: Ws, now: Instant) {
         let sleeper = {
             let mut state = self.lock();
-            let Some(peer) = &mut state.peer else { return Err(ws) };
+            let Some(peer) = &mut state.peer else { return };
             peer.handle(Input::WsOpen(ws.lane), now);
             state.incoming.push(ws);
             state.sleeper.take()
@@ -175,7 +175,6 @@ impl Cell {
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
-        Ok(())
     }
 
     /// The websockets that were opened since the last call.

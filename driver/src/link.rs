@@ -195,7 +195,7 @@ impl Link {
         self.handle(Input::Clients(ask, recipients.len() as u64));
         for socket in recipients {
             let waiter = Waiter::Relay(self.clone(), ask);
-            if let Err((_, waiter)) = socket.send_expecting(&encoded, id, waiter, deadline) {
+            if let Err((_, waiter)) = socket.deliver_expecting(&encoded, id, waiter, deadline) {
                 waiter.resolve(Err(Lost::Disconnected));
             }
         }

@@ -196,7 +196,7 @@ impl BroadcastOperator {
         let deadline = hub.now() + self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         let recipients = self.namespace.select(&self.selector);
         Ok(BroadcastAckFuture::new(recipients, |socket, waiter| {
-            socket.send_expecting(&encoded, id, waiter, Some(deadline))
+            socket.deliver_expecting(&encoded, id, waiter, Some(deadline))
         }))
     }
 

@@ -287,8 +287,7 @@ impl<'a> Exchange<'a> {
         let hub = self.hub.clone();
         spawn_upgrade(self.hub, on_upgrade, |io, early| async move {
             let ws = Ws::server(hub.next_lane(), io, early, hub.config.engine.max_payload_bytes);
-            // The session may have ended while the connection was upgraded: dropping it is all there is to say.
-            let _ = cell.attach(ws, hub.now());
+            cell.attach(ws, hub.now());
         });
         Answered::Switched(response, Stage::Later)
     }

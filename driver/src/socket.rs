@@ -566,10 +566,29 @@ impl Socket {
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
     pub(crate) fn deliver(&self, encoded: &Encoded, delivery: Delivery) {
         if self.send(encoded, delivery) == Err(SendError::Full) {
-            tracing::debug!(socket = %self.id(), "closed: reads too slowly for a broadcast");
-            let now = self.0.cell.hub.now();
-            self.0.cell.with_peer(|peer| peer.give_up(now));
+            self.give_up();
         }
+    }
+
+    /// Its share of a broadcast that is to be acknowledged, by the same rule.
+    pub(crate) fn deliver_expecting(
+        &self,
+        encoded: &Encoded,
+        id: AckId,
+        waiter: Waiter,
+        deadline: Option<Instant>,
+    ) -> Result<(), (SendError, Waiter)> {
+        let sent = self.send_expecting(encoded, id, waiter, deadline);
+        if matches!(sent, Err((SendError::Full, _))) {
+            self.give_up();
+        }
+        sent
+    }
+
+    fn give_up(&self) {
+        tracing::debug!(socket = %self.id(), "closed: reads too slowly for a broadcast");
+        let now = self.0.cell.hub.now();
+        self.0.cell.with_peer(|peer| peer.give_up(now));
     }
 
     /// Leaves the namespace; the connection stays open for others.

@@ -312,5 +312,8 @@ pub fn never() -> impl Future<Output = ()> + Send + 'static {
 /// A free port of this machine.
 pub const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// By then what was sent has arrived, where nothing else shows it, on any machine that is not starved.
+pub const SETTLED: Duration = Duration::from_millis(50);
+
 /// How long anything is waited for on the clock of the runtime.
 pub const PATIENCE: Duration = Duration::from_secs(20);

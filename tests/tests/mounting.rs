@@ -15,7 +15,7 @@ use socketio_tests::client::{Frame, Gone, How, Http, PATH, WebSocket};
 use socketio_tests::every_runtime::on_tokio;
 use socketio_tests::on_every_runtime;
 use socketio_tests::pipe::{Pipe, pipe};
-use socketio_tests::stage::{LOOPBACK, Log, Stage};
+use socketio_tests::stage::{LOOPBACK, Log, SETTLED, Stage};
 
 fn set_up(server: &Server) -> Log {
     let log = Log::default();
@@ -162,7 +162,7 @@ async fn aborted_and_oversized(rt: Arc<dyn Runtime>) {
     let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n42[", c.target());
     http.send(head.as_bytes()).await.unwrap();
     c.start_poll().await;
-    stage.wait(Duration::from_millis(10)).await;
+    stage.wait(SETTLED).await;
     stage.server.everyone().disconnect_sockets_all();
     assert_eq!(c.packet().await, "1");
     assert_eq!(c.expect_end().await, Gone::ClosePacket);
@@ -177,7 +177,7 @@ async fn closed(rt: Arc<dyn Runtime>) {
     let mut websocket = stage.joined().await;
     let mut polling = stage.joined_by(How::Polling).await;
     polling.start_poll().await;
-    stage.wait(Duration::from_millis(10)).await;
+    stage.wait(SETTLED).await;
     stage.server.close();
     assert_eq!(websocket.expect_end().await, Gone::CloseFrame(None));
     assert_eq!(polling.expect_end().await, Gone::ClosePacket);

@@ -411,12 +411,13 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the session: by dropping the websocket, or by a packet `1`, because nobody notices when a polling client is
+    /// Ends the session: by ending the websocket, or by a packet `1`, because nobody notices when a polling client is
     /// gone.
     pub async fn quit(mut self) {
-        if matches!(self.link, Link::Polling { .. }) {
+        match self.link {
             // It may be over already.
-            let _ = self.try_send_frames(&["1".to_owned()]).await;
+            Link::Polling { .. } => drop(self.try_send_frames(&["1".to_owned()]).await),
+            Link::Websocket(ws) => ws.end().await,
         }
     }
 

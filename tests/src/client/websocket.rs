@@ -10,7 +10,7 @@ use socketio_driver::runtime::{Io, Runtime};
 
 use super::Gone;
 use super::http::Http;
-use crate::io::{read, write_all};
+use crate::io::{read, shutdown, write_all};
 
 /// A frame that was sent whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +65,18 @@ impl WebSocket {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn over(mut http: Http, target: &str) -> Result<Self, Gone> {
-        http.send(upgrade_request(target).as_bytes()).await?;
+    pub async fn over(http: Http, target: &str) -> Result<Self, Gone> {
+        Self::over_with(http, target, &[]).await
+    }
+
+    /// Turns a connection into a websocket, with frames sent in one write with the request, before it is answered.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn over_with(mut http: Http, target: &str, frames: &[Frame]) -> Result<Self, Gone> {
+        let mut request = upgrade_request(target).into_bytes();
+        request.extend(frames.iter().flat_map(Frame::encode));
+        http.send(&request).await?;
         let response = http.response().await?;
         if response.status != 101 {
             return Err(Gone::Refused(response.status, response.text()));
@@ -121,6 +131,13 @@ impl WebSocket {
         }
     }
 
+    /// Ends the connection in an orderly way, without a close frame. To drop it with something unread would break it.
+    pub async fn end(mut self) {
+        if shutdown(&mut *self.io).await.is_ok() {
+            while read(&mut *self.io).await.is_ok_and(|bytes| !bytes.is_empty()) {}
+        }
+    }
+
     /// The next frame must be a close; answers it, and waits for the end of the connection. Returns the code.
     ///
     /// # Panics
@@ -140,7 +157,7 @@ impl WebSocket {
 }
 
 /// The request for a websocket, with the key of the example in RFC 6455.
-pub(crate) fn upgrade_request(target: &str) -> String {
+fn upgrade_request(target: &str) -> String {
     format!(
         "GET {target} HTTP/1.1\r\nHost: server\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

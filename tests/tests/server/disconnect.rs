@@ -8,7 +8,7 @@ use socketio_driver::runtime::Runtime;
 use socketio_driver::{DisconnectReason, Socket};
 use socketio_tests::client::{Frame, Gone, How, Http, WebSocket, head};
 use socketio_tests::on_every_runtime;
-use socketio_tests::stage::{Log, Stage};
+use socketio_tests::stage::{Log, SETTLED, Stage};
 
 /// Writes down why sockets leave.
 fn log_reasons(stage: &Stage) -> Log {
@@ -149,7 +149,7 @@ async fn broken_transports_are_transport_errors(rt: Arc<dyn Runtime>) {
     let mut c = stage.joined_by(How::Polling).await;
     c.start_poll().await;
     let mut other = Http::connect(&*stage.rt, stage.at).await.unwrap();
-    stage.wait(Duration::from_millis(10)).await;
+    stage.wait(SETTLED).await;
     assert_eq!(other.fetch(&c.target()).await.unwrap().status, 400);
     log.expect(&stage, &["transport error"]).await;
     assert_eq!(c.expect_end().await, Gone::ClosePacket);
@@ -191,8 +191,9 @@ async fn packets_that_cannot_be_read_have_reasons_of_their_own(rt: Arc<dyn Runti
 
 async fn a_client_that_answers_no_heartbeat_is_given_up(rt: Arc<dyn Runtime>) {
     let millis = Duration::from_millis;
-    let options =
-        move |rt| Stage::with(rt, move |options| options.ping_interval(millis(40)).ping_timeout(millis(60)));
+    let options = move |rt| {
+        Stage::with(rt, move |options| options.ping_interval(millis(150)).ping_timeout(millis(250)))
+    };
     let stage = options(rt).await;
     let log = log_reasons(&stage);
     for how in How::ALL {
@@ -202,7 +203,7 @@ async fn a_client_that_answers_no_heartbeat_is_given_up(rt: Arc<dyn Runtime>) {
         let end = c.expect_end().await;
         let expected = if how == How::Polling { Gone::ClosePacket } else { Gone::CloseFrame(None) };
         assert_eq!(end, expected);
-        assert!(stage.rt.now().saturating_since(start) >= millis(100));
+        assert!(stage.rt.now().saturating_since(start) >= millis(400));
         log.expect(&stage, &["ping timeout"]).await;
         stage.is_empty_after(c).await;
     }
@@ -222,7 +223,7 @@ async fn closing_the_server_tells_everybody(rt: Arc<dyn Runtime>) {
     let unjoined = stage.websocket().await;
     let mut idle = Http::connect(&*stage.rt, stage.at).await.unwrap();
     assert_eq!(idle.fetch("/elsewhere").await.unwrap().status, 404);
-    stage.wait(Duration::from_millis(10)).await;
+    stage.wait(SETTLED).await;
 
     let server = stage.server.clone();
     stage.server.emit("queued", ()).unwrap();

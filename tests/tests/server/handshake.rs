@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Socket, Transport};
-use socketio_tests::client::{Client, How};
+use socketio_tests::client::{Client, Frame, How, Http, PATH, WebSocket};
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{Log, Stage};
 
@@ -62,6 +62,25 @@ async fn handlers_see_the_credentials_and_the_request(rt: Arc<dyn Runtime>) {
     stage.is_empty_after(c).await;
 }
 
+async fn frames_that_come_with_the_request_for_a_websocket_are_not_lost(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let http = Http::connect(&*stage.rt, stage.at).await.unwrap();
+    let target = format!("{PATH}?EIO=4&transport=websocket");
+    let mut ws = WebSocket::over_with(http, &target, &[Frame::text("40")]).await.unwrap();
+    assert!(matches!(ws.frame().await, Ok(Frame::Text(open)) if open.starts_with("0{")));
+    assert!(matches!(ws.frame().await, Ok(Frame::Text(joined)) if joined.starts_with("40{")));
+    stage.is_empty_after(ws).await;
+    // And with that for a probe.
+    let mut c = stage.joined_by(How::Polling).await;
+    let http = Http::connect(&*stage.rt, stage.at).await.unwrap();
+    let target = format!("{target}&sid={}", c.sid());
+    let mut probe = WebSocket::over_with(http, &target, &[Frame::text("2probe")]).await.unwrap();
+    assert_eq!(probe.frame().await, Ok(Frame::text("3probe")));
+    stage.server.emit("x", ()).unwrap();
+    c.expect(r#"2["x"]"#).await;
+    stage.is_empty_after((c, probe)).await;
+}
+
 async fn no_credentials_are_an_empty_object(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
     let log = Log::default();
@@ -77,6 +96,7 @@ async fn no_credentials_are_an_empty_object(rt: Arc<dyn Runtime>) {
 
 on_every_runtime!(
     a_client_joins_with_an_id_of_its_own,
+    frames_that_come_with_the_request_for_a_websocket_are_not_lost,
     handlers_see_the_credentials_and_the_request,
     no_credentials_are_an_empty_object,
     the_handshake_announces_the_terms,

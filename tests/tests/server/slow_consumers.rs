@@ -11,7 +11,7 @@ use socketio_driver::{BufferLimits, Bytes, DisconnectReason, EmitError, Socket};
 use socketio_tests::client::{How, event_packet};
 use socketio_tests::io::timeout;
 use socketio_tests::on_every_runtime;
-use socketio_tests::stage::{Log, Stage};
+use socketio_tests::stage::{Log, SETTLED, Stage};
 
 async fn a_volatile_message_is_dropped_where_nobody_listens(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
@@ -19,7 +19,7 @@ async fn a_volatile_message_is_dropped_where_nobody_listens(rt: Arc<dyn Runtime>
     let mut listening = stage.joined_by(How::Polling).await;
     let mut websocket = stage.joined().await;
     listening.start_poll().await;
-    stage.wait(Duration::from_millis(10)).await;
+    stage.wait(SETTLED).await;
     stage.server.volatile().emit("v", 1).unwrap();
     websocket.expect(r#"2["v",1]"#).await;
     listening.expect(r#"2["v",1]"#).await;
@@ -261,7 +261,8 @@ async fn a_client_may_leave_while_its_events_pile_up(rt: Arc<dyn Runtime>) {
     stage.wait(Duration::from_millis(20)).await;
     stage.server.close();
     log.expect(&stage, &["server shutting down"]).await;
-    assert_eq!((stage.server.clients_count(), stage.server.sockets_count()), (0, 0));
+    stage.until("nobody is here", || stage.server.clients_count() == 0).await;
+    assert_eq!(stage.server.sockets_count(), 0);
     gate.open();
     stage.is_empty_after((c, other)).await;
 }
