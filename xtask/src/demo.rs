@@ -19,7 +19,10 @@ pub(crate) fn run(port: u16) -> io::Result<ExitCode> {
         );
         return Ok(ExitCode::FAILURE);
     }
+    // Without the other examples, which bring a web framework and TLS to be compiled.
+    let features = ["--no-default-features", "--features", "chat"];
     let mut chat = Command::cargo(&["run", "--release", "--package", "socketio-examples", "--bin", "chat"])
+        .args(&features)
         .env("PORT", port.to_string());
     match fetch_client() {
         Ok(()) => {
