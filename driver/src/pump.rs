@@ -321,7 +321,7 @@ impl Pump {
     fn deliver(&mut self, socket: &Socket, event: &packet::Event, cx: &mut Context<'_>) {
         let tables = tables(socket);
         for table in tables.iter().flatten() {
-            table.event_tasks(socket, event).for_each(|task| self.run(task, cx));
+            table.event_tasks(socket, event, &event.ack).for_each(|task| self.run(task, cx));
         }
         // `tables` keeps what is taken away here until the locks are released.
         if tables.iter().flatten().any(|table| table.has_spent(event.name())) {
