@@ -8,6 +8,7 @@ mod backlog;
 mod body;
 mod bus;
 mod cell;
+mod client;
 mod client_files;
 mod dispatch;
 mod fallback;
@@ -31,8 +32,21 @@ mod stall;
 mod upgrade;
 mod ws;
 
+// The simulation is written against what this crate makes public, and tests of its inside need it just as much.
+#[cfg(test)]
+extern crate self as socketio_driver;
+#[cfg(test)]
+#[allow(dead_code, unreachable_pub, reason = "shared with the behaviour suites")]
+#[path = "../../tests/src/io.rs"]
+mod io;
+#[cfg(test)]
+#[allow(dead_code, unreachable_pub, reason = "shared with the behaviour suites")]
+#[path = "../../tests/src/sim/mod.rs"]
+mod sim;
+
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
 pub use bus::{Bus, LocalBus, Subscriber};
+pub use client::net::SetupError;
 pub use dispatch::{BoxError, ListenerId, SocketError};
 pub use handshake::Handshake;
 pub use hooks::ConnectionError;

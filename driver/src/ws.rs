@@ -8,6 +8,7 @@ use std::future::{Future as _, poll_fn};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use socketio_core::engine::packet::Frame;
 use socketio_core::{Bytes, Instant, Lane, Str};
 use tungstenite::error::{CapacityError, Error};
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
+use tungstenite::protocol::frame::{CloseFrame, Frame as WireFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
@@ -39,6 +40,8 @@ pub(crate) struct Ws {
     /// How much of `out` answers control frames: what a peer makes us say that it does not read.
     control_bytes: usize,
     phase: Phase,
+    /// Where the masks of a client's frames come from. A server's frames have none.
+    masks: Option<Arc<dyn Runtime>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +66,27 @@ pub(crate) enum End {
 impl Ws {
     /// Takes over a connection after the HTTP upgrade. `max_message_bytes` holds for whole messages.
     pub(crate) fn server(lane: Lane, io: Box<dyn Io>, early: Bytes, max_message_bytes: usize) -> Self {
+        Self::new(Role::Server, lane, io, early, max_message_bytes)
+    }
+
+    /// The same on the side that opened it.
+    pub(crate) fn client(
+        lane: Lane,
+        io: Box<dyn Io>,
+        early: Bytes,
+        max_message_bytes: usize,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
+        Self { masks: Some(runtime), ..Self::new(Role::Client, lane, io, early, max_message_bytes) }
+    }
+
+    fn new(role: Role, lane: Lane, io: Box<dyn Io>, early: Bytes, max_message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(IDLE_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
-        let protocol = Box::new(WebSocketContext::new(Role::Server, Some(config)));
+        let protocol = Box::new(WebSocketContext::new(role, Some(config)));
         Self {
             lane,
             io,
@@ -79,6 +97,7 @@ impl Ws {
             flushing: false,
             control_bytes: 0,
             phase: Phase::Open,
+            masks: None,
         }
     }
 
@@ -172,9 +191,17 @@ impl Ws {
         };
         let header = FrameHeader { opcode: OpCode::Data(opcode), ..FrameHeader::default() };
         self.out.reserve(payload.len() + MAX_HEADER_BYTES);
-        // Writing to a Vec does not fail.
-        let _ = header.format(payload.len() as u64, &mut self.out);
-        self.out.extend_from_slice(payload);
+        // Writing to a Vec does not fail, here and below.
+        let Some(runtime) = &self.masks else {
+            let _ = header.format(payload.len() as u64, &mut self.out);
+            self.out.extend_from_slice(payload);
+            return;
+        };
+        let mut mask = [0; 4];
+        runtime.fill_random(&mut mask);
+        let header = FrameHeader { mask: Some(mask), ..header };
+        // Masked by tungstenite, in a copy.
+        let _ = WireFrame::from_payload(header, Bytes::copy_from_slice(payload)).format(&mut self.out);
     }
 
     /// Starts the closing handshake with a close frame without a status (REFERENCE 1.11).

@@ -1,0 +1,28 @@
+//! From what the system, hyper and TLS say to what the core knows. What gets lost on the way is logged.
+
+use std::error::Error;
+use std::io;
+
+use socketio_core::engine::client::Failure;
+
+/// An attempt to reach a host failed.
+pub(super) fn unreachable(error: &io::Error) -> Failure {
+    tracing::debug!(%error, "cannot connect");
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::Unresolved,
+        _ => Failure::Unreachable,
+    }
+}
+
+/// A connection broke, or its bytes broke the rules.
+pub(super) fn broken(error: &(dyn Error + 'static)) -> Failure {
+    let source = error.source().map(tracing::field::display);
+    tracing::debug!(%error, source, "connection failed");
+    Failure::Connection
+}
+
+/// A response is not what was asked for.
+pub(super) fn wrong(what: &'static str) -> Failure {
+    tracing::debug!(what, "bad response");
+    Failure::Connection
+}

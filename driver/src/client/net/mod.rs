@@ -1,0 +1,192 @@
+//! The network half of a client: a target in, a response or a websocket out.
+//!
+//! It knows no session and no packet. On any [`Runtime`]: all it needs of one are connections and timers. Nothing here is
+//! spawned; every future drives its own connection, and dropping it closes that.
+
+mod config;
+mod encoding;
+mod endpoint;
+mod exchange;
+mod fault;
+mod websocket;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Uri};
+use http_body_util::Full;
+use socketio_core::engine::client::Failure;
+use socketio_core::{Bytes, Lane};
+
+pub(crate) use config::NetworkConfig;
+pub use config::SetupError;
+pub(crate) use endpoint::Endpoint;
+
+use crate::runtime::{BoxFuture, Io, Runtime};
+use crate::ws::Ws;
+use exchange::{ACCEPTED_ENCODINGS, Answer, Connection, Pool, Unanswered};
+
+/// How one client reaches its server. Clones share connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Network(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    runtime: Arc<dyn Runtime>,
+    endpoint: Endpoint,
+    /// `Host`, credentials and the user's own.
+    headers: HeaderMap,
+    protocols: Option<HeaderValue>,
+    request_timeout: Option<Duration>,
+    max_message_bytes: usize,
+    idle: Pool,
+}
+
+impl Network {
+    /// Checks the settings. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// Whatever is wrong with `config`.
+    pub(crate) fn new(
+        runtime: Arc<dyn Runtime>,
+        endpoint: Endpoint,
+        config: NetworkConfig,
+    ) -> Result<Self, SetupError> {
+        let mut headers = HeaderMap::new();
+        let host = HeaderValue::try_from(endpoint.authority())
+            .map_err(|_| SetupError::NoHost { url: endpoint.authority().to_owned() })?;
+        headers.insert(header::HOST, host);
+        headers.extend(endpoint.authorization().map(|value| (header::AUTHORIZATION, value.clone())));
+        // A user's `Host` is for a server that is reached by another name.
+        headers.extend(config.header_map()?);
+        Ok(Self(Arc::new(Inner {
+            runtime,
+            endpoint,
+            headers,
+            protocols: config.protocol_offer()?,
+            request_timeout: config.request_timeout,
+            max_message_bytes: config.max_message_bytes,
+            idle: Pool::default(),
+        })))
+    }
+
+    /// Whether `target` (path and query) can stand in a request.
+    ///
+    /// # Errors
+    /// [`SetupError::Path`].
+    pub(crate) fn check_target(target: &str) -> Result<(), SetupError> {
+        match target.parse::<Uri>() {
+            Ok(uri) if target.starts_with('/') && uri.authority().is_none() => Ok(()),
+            _ => Err(SetupError::Path { path: target.to_owned() }),
+        }
+    }
+
+    /// Sends a GET; the status and the body of its response. Of a status other than 200 only the beginning of the body.
+    /// Dropping the future closes the connection.
+    pub(crate) fn get(&self, target: String) -> BoxFuture<Result<(u16, Bytes), Failure>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.request(Method::GET, &target, Bytes::new()).await })
+    }
+
+    /// Sends a POST, never twice; otherwise as [`get`](Self::get).
+    pub(crate) fn post(&self, target: String, body: Bytes) -> BoxFuture<Result<(u16, Bytes), Failure>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.request(Method::POST, &target, body).await })
+    }
+
+    /// Opens a websocket. Dropping the future gives it up. It has no timeout of its own.
+    pub(crate) fn websocket(&self, lane: Lane, target: String) -> BoxFuture<Result<Ws, Failure>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.open_websocket(lane, &target).await })
+    }
+
+    /// Closes the connections that are kept for the next request: there will be none soon.
+    pub(crate) fn close_idle(&self) {
+        self.0.idle.clear();
+    }
+}
+
+impl Inner {
+    async fn request(&self, method: Method, target: &str, body: Bytes) -> Result<(u16, Bytes), Failure> {
+        let mut request = self.head(method.clone(), target, Full::new(body))?;
+        let headers = request.headers_mut();
+        let mut default = |name, value| {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        };
+        default(header::ACCEPT, "*/*");
+        default(header::ACCEPT_ENCODING, ACCEPTED_ENCODINGS);
+        if method == Method::POST {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
+        }
+        let answer = within(&*self.runtime, self.request_timeout, self.answer(request)).await?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// A request that a kept connection could not take, because the server had closed it, goes over a new one. One of
+    /// which a byte was written does not: a server that had processed it might have answered, and even a GET takes
+    /// messages out of the server's hands.
+    async fn answer(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+        while let Some(mut connection) = self.idle.take(self.runtime.now()).await {
+            match connection.exchange(request, self.max_message_bytes).await {
+                Ok(answer) => return Ok(self.keep(connection, answer).await),
+                Err(Unanswered::Unsent(unsent)) => request = *unsent,
+                Err(Unanswered::Failed(failure)) => return Err(failure),
+            }
+        }
+        let mut connection = Connection::new(self.connect().await?).await?;
+        match connection.exchange(request, self.max_message_bytes).await {
+            Ok(answer) => Ok(self.keep(connection, answer).await),
+            Err(Unanswered::Unsent(_)) => Err(fault::wrong("the connection was closed at once")),
+            Err(Unanswered::Failed(failure)) => Err(failure),
+        }
+    }
+
+    async fn keep(&self, connection: Connection, answer: Answer) -> Answer {
+        self.idle.put(connection, &answer.headers, self.runtime.now()).await;
+        answer
+    }
+
+    async fn open_websocket(&self, lane: Lane, target: &str) -> Result<Ws, Failure> {
+        let mut request = self.head(Method::GET, target, Full::default())?;
+        websocket::ask(request.headers_mut(), websocket::key(&*self.runtime), self.protocols.as_ref());
+        let opened = websocket::open(self.connect().await?, request).await?;
+        let runtime = Arc::clone(&self.runtime);
+        Ok(Ws::client(lane, opened.io, opened.early, self.max_message_bytes, runtime))
+    }
+
+    fn head(&self, method: Method, target: &str, body: Full<Bytes>) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = target.parse().map_err(|error: http::uri::InvalidUri| fault::broken(&error))?;
+        request.headers_mut().clone_from(&self.headers);
+        Ok(request)
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Io>, Failure> {
+        let (host, port) = (self.endpoint.host().to_owned(), self.endpoint.port());
+        self.runtime.connect(host, port).await.map_err(|error| fault::unreachable(&error))
+    }
+}
+
+/// What `future` comes to, unless that takes longer than `limit`.
+async fn within<T>(
+    runtime: &dyn Runtime,
+    limit: Option<Duration>,
+    future: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(limit) = limit else { return future.await };
+    let mut timer = runtime.timer(runtime.now() + limit);
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Pending => timer.as_mut().poll(cx).map(|()| Err(Failure::TimedOut)),
+        ready => ready,
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests;
