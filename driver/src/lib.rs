@@ -71,6 +71,7 @@ pub use socketio_core::engine::{Revision, Transport};
 pub use socketio_core::rooms::Room;
 pub use socketio_core::socket::recovery::Config as RecoveryConfig;
 pub use socketio_core::socket::{
-    Args, ArgsError, Codec, DisconnectReason, EncodeError, Event, FromArgs, Limits, Payload, Value, Variadic,
+    Args, ArgsError, Body, Codec, DecodeError, DisconnectReason, EncodeError, Encoded, Event, FromArgs,
+    Limits, Nsp, Packet, PacketDecoder, Parser, Payload, Value, Variadic,
 };
 pub use socketio_core::{Bytes, Sid};
