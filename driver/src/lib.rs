@@ -29,6 +29,7 @@ mod shutdown;
 mod signal;
 mod socket;
 mod stall;
+pub mod transcript;
 mod upgrade;
 mod ws;
 

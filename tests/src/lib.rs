@@ -9,6 +9,7 @@ pub mod io;
 pub mod logs;
 // The core's own tests use it too.
 pub mod pipe;
+pub mod replay;
 pub mod sim;
 pub mod stage;
 #[path = "../../protocol-core/tests/support/telegrams.rs"]

@@ -65,6 +65,11 @@ impl Encoded {
         Self { head, attachments: attachments.into(), compression: Compression::Allowed }
     }
 
+    /// A packet that was encoded before: its frames as they were, such as those of a recorded one.
+    pub fn from_frames(head: Frame, attachments: Vec<Bytes>) -> Self {
+        Self { head, attachments: attachments.into(), compression: Compression::Allowed }
+    }
+
     /// The frames, in the order they must be sent, with nothing in between.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame> + '_ {
         Frames { encoded: self, next: 0 }
