@@ -62,9 +62,7 @@ impl Runtime for AsyncStd {
 
 async fn connect(host: &str, port: u16) -> io::Result<Async<TcpStream>> {
     let mut last_error = None;
-    // The resolver's errors have no kind of their own.
-    let resolved = (host, port).to_socket_addrs().await;
-    for address in resolved.map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))? {
+    for address in (host, port).to_socket_addrs().await? {
         match Async::<TcpStream>::connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last_error = Some(error),

@@ -14,5 +14,8 @@ mod async_std_runtime;
 pub use async_std_runtime::AsyncStd;
 pub use socketio_driver::*;
 
+/// How a client is made, on this runtime.
+pub type ClientBuilder = socketio_driver::ClientBuilder<AsyncStd>;
+
 /// How a server is made, on this runtime.
 pub type ServerBuilder = socketio_driver::ServerBuilder<AsyncStd>;

@@ -12,5 +12,8 @@ mod tokio_runtime;
 pub use socketio_driver::*;
 pub use tokio_runtime::Tokio;
 
+/// How a client is made, on this runtime.
+pub type ClientBuilder = socketio_driver::ClientBuilder<Tokio>;
+
 /// How a server is made, on this runtime.
 pub type ServerBuilder = socketio_driver::ServerBuilder<Tokio>;

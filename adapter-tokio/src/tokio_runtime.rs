@@ -12,7 +12,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use socketio_driver::runtime::{BoxFuture, Instant, Io, Listener, Runtime, Timer};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::{self, Sleep};
 
@@ -61,13 +61,9 @@ impl Runtime for Tokio {
     fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
         Box::pin(async move {
             Handle::try_current().map_err(|_| io::Error::other(NO_RUNTIME))?;
-            let failed = |e: io::Error| naming(&e, "cannot connect to", format_args!("{host}:{port}"));
-            let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port))
+            let stream = TcpStream::connect((host.as_str(), port))
                 .await
-                // The resolver's errors have no kind of their own.
-                .map_err(|e| failed(io::Error::new(io::ErrorKind::NotFound, e)))?
-                .collect();
-            let stream = TcpStream::connect(&*addresses).await.map_err(failed)?;
+                .map_err(|e| naming(&e, "cannot connect to", format_args!("{host}:{port}")))?;
             stream.set_nodelay(true)?;
             Ok(Box::new(TokioIo::new(stream)) as Box<dyn Io>)
         })

@@ -11,9 +11,12 @@ use serde::Serialize;
 use socketio_core::AckId;
 use socketio_core::cluster::{Answers, AskId, CommandError, Input};
 use socketio_core::peer::SendError;
-use socketio_core::socket::server::AckError as Lost;
+use socketio_core::socket::AckError as Lost;
+use socketio_core::socket::client as protocol;
 use socketio_core::socket::{Args, ArgsError, EncodeError, FromArgs};
 
+use crate::client;
+use crate::dispatch::Asked;
 use crate::link::{Link, Request};
 use crate::socket::Socket;
 
@@ -24,6 +27,8 @@ pub struct AckSender(Asker);
 #[derive(Clone, Debug)]
 enum Asker {
     Client(Socket, Option<AckId>),
+    /// The server, if we are a client.
+    Server(client::Socket, Asked),
     /// Another server.
     Node(Arc<Link>, Option<AskId>),
 }
@@ -31,6 +36,10 @@ enum Asker {
 impl AckSender {
     pub(crate) fn client(socket: Socket, id: Option<AckId>) -> Self {
         Self(Asker::Client(socket, id))
+    }
+
+    pub(crate) fn server(socket: client::Socket, asked: Asked) -> Self {
+        Self(Asker::Server(socket, asked))
     }
 
     pub(crate) fn node(link: Arc<Link>, ask: Option<AskId>) -> Self {
@@ -46,6 +55,7 @@ impl AckSender {
     pub fn is_wanted(&self) -> bool {
         match &self.0 {
             Asker::Client(_, id) => id.is_some(),
+            Asker::Server(_, asked) => asked.is_some(),
             Asker::Node(_, ask) => ask.is_some(),
         }
     }
@@ -53,7 +63,7 @@ impl AckSender {
     /// Answers with these arguments: a tuple for several. Does nothing if no answer is wanted.
     ///
     /// # Errors
-    /// [`EmitError`] when the arguments do not serialize, or the client is gone.
+    /// [`EmitError`] when the arguments do not serialize, or the socket has been disconnected since.
     pub fn send<T: Serialize>(self, args: T) -> Result<(), EmitError> {
         match self.0 {
             Asker::Client(socket, Some(id)) => socket.send_ack(id, &args),
@@ -61,7 +71,11 @@ impl AckSender {
                 link.handle(Input::Replied(ask, Args::encode(&args)?));
                 Ok(())
             }
-            Asker::Client(_, None) | Asker::Node(_, None) => Ok(()),
+            Asker::Server(socket, Some(asked)) => {
+                let Some(reply) = lock(&asked).take() else { return Ok(()) };
+                socket.send_ack(reply, &args)
+            }
+            Asker::Client(_, None) | Asker::Server(_, None) | Asker::Node(_, None) => Ok(()),
         }
     }
 
@@ -77,6 +91,7 @@ impl AckSender {
     pub(crate) fn name(&self) -> &str {
         match &self.0 {
             Asker::Client(socket, _) => socket.id().as_str(),
+            Asker::Server(..) => "the server",
             Asker::Node(..) => "another node",
         }
     }
@@ -85,7 +100,7 @@ impl AckSender {
 /// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum EmitError {
-    /// The socket has left its namespace.
+    /// The socket has left its namespace; of a client: the client is gone.
     #[error("socket has been disconnected")]
     Disconnected,
     /// The outgoing queue is at its limit; the message is not in it.
@@ -94,6 +109,9 @@ pub enum EmitError {
     /// Too many acknowledgements are waited for.
     #[error("too many pending acknowledgements")]
     TooManyAcks,
+    /// A volatile event of a client, whose acknowledgement is wanted, cannot leave at once.
+    #[error("a volatile event was dropped")]
+    Dropped,
     /// The event name is reserved, or the arguments do not serialize.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -105,6 +123,28 @@ impl From<SendError> for EmitError {
             SendError::Disconnected => Self::Disconnected,
             SendError::Full => Self::Full,
             SendError::TooManyAcks => Self::TooManyAcks,
+        }
+    }
+}
+
+impl From<protocol::EmitError> for EmitError {
+    fn from(error: protocol::EmitError) -> Self {
+        match error {
+            protocol::EmitError::Removed => Self::Disconnected,
+            protocol::EmitError::Full => Self::Full,
+            protocol::EmitError::Dropped => Self::Dropped,
+            protocol::EmitError::TooManyAcks => Self::TooManyAcks,
+            protocol::EmitError::Encode(error) => Self::Encode(error),
+        }
+    }
+}
+
+impl From<protocol::ReplyError> for EmitError {
+    fn from(error: protocol::ReplyError) -> Self {
+        match error {
+            protocol::ReplyError::Disconnected => Self::Disconnected,
+            protocol::ReplyError::Full(_) => Self::Full,
+            protocol::ReplyError::Encode(error) => Self::Encode(error),
         }
     }
 }
@@ -211,8 +251,14 @@ pub struct AckFuture<T> {
 
 struct Waiting {
     reception: Arc<Mutex<Reception>>,
-    socket: Socket,
-    id: AckId,
+    /// Who forgets about it when nobody waits any more.
+    sender: Sender,
+}
+
+enum Sender {
+    Server(Socket, AckId),
+    /// No id where the event is sent until it is acknowledged: that comes to an end by itself.
+    Client(client::Socket, Option<AckId>),
 }
 
 impl<T> AckFuture<T> {
@@ -222,12 +268,25 @@ impl<T> AckFuture<T> {
         send: impl FnOnce(&Socket, Waiter) -> Result<(), EmitError>,
     ) -> Self {
         let reception = Arc::new(Mutex::new(Reception::default()));
-        let sent = send(&socket, Waiter::One(reception.clone()));
-        let state = match sent {
-            Ok(()) => Ok(Waiting { reception, socket, id }),
-            Err(error) => Err(Some(error.into())),
-        };
-        Self { state, decodes_to: PhantomData }
+        match send(&socket, Waiter::One(reception.clone())) {
+            Ok(()) => Self::waiting(reception, Sender::Server(socket, id)),
+            Err(error) => Self::failed(error),
+        }
+    }
+
+    pub(crate) fn of_client(
+        socket: client::Socket,
+        send: impl FnOnce(&client::Socket, Waiter) -> Result<Option<AckId>, EmitError>,
+    ) -> Self {
+        let reception = Arc::new(Mutex::new(Reception::default()));
+        match send(&socket, Waiter::One(reception.clone())) {
+            Ok(id) => Self::waiting(reception, Sender::Client(socket, id)),
+            Err(error) => Self::failed(error),
+        }
+    }
+
+    fn waiting(reception: Arc<Mutex<Reception>>, sender: Sender) -> Self {
+        Self { state: Ok(Waiting { reception, sender }), decodes_to: PhantomData }
     }
 
     pub(crate) fn failed(error: EmitError) -> Self {
@@ -258,14 +317,17 @@ impl<T: FromArgs> Future for AckFuture<T> {
 impl<T> Drop for AckFuture<T> {
     fn drop(&mut self) {
         if let Ok(waiting) = &self.state {
-            waiting.socket.forget_ack(waiting.id);
+            match &waiting.sender {
+                Sender::Server(socket, id) => socket.forget_ack(*id),
+                Sender::Client(socket, id) => id.iter().for_each(|id| socket.forget_ack(*id)),
+            }
         }
     }
 }
 
 impl<T> fmt::Debug for AckFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AckFuture").field("id", &self.state.as_ref().ok().map(|waiting| waiting.id)).finish()
+        f.debug_struct("AckFuture").field("is_waiting", &self.state.is_ok()).finish()
     }
 }
 

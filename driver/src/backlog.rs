@@ -1,4 +1,4 @@
-//! Events of a client that wait because too many of its handlers run.
+//! Events that wait because too many handlers run, or because nobody takes them.
 //!
 //! Only what starts handlers waits here. Acknowledgements go past it: they stand behind the events in the stream, and
 //! they are what the running handlers may be waiting for.
@@ -6,26 +6,38 @@
 use std::collections::VecDeque;
 
 use socketio_core::socket::server::Event;
-use socketio_core::socket::{Args, Raw};
+use socketio_core::socket::{self as packet, Raw};
 
 use crate::ack::Waiter;
 
+/// What can wait.
+pub(crate) trait Weight {
+    /// How many bytes of the peer's it keeps in memory.
+    fn bytes(&self) -> usize;
+}
+
 /// What waits, in the order of arrival.
-#[derive(Debug, Default)]
-pub(crate) struct Backlog {
-    events: VecDeque<Event<Waiter>>,
+#[derive(Debug)]
+pub(crate) struct Backlog<E> {
+    events: VecDeque<E>,
     bytes: usize,
 }
 
-impl Backlog {
-    pub(crate) fn push(&mut self, event: Event<Waiter>) {
-        self.bytes += weight(&event);
+impl<E> Default for Backlog<E> {
+    fn default() -> Self {
+        Self { events: VecDeque::new(), bytes: 0 }
+    }
+}
+
+impl<E: Weight> Backlog<E> {
+    pub(crate) fn push(&mut self, event: E) {
+        self.bytes += event.bytes() + EVENT_OVERHEAD;
         self.events.push_back(event);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Event<Waiter>> {
+    pub(crate) fn pop(&mut self) -> Option<E> {
         let event = self.events.pop_front()?;
-        self.bytes -= weight(&event);
+        self.bytes -= event.bytes() + EVENT_OVERHEAD;
         if self.events.is_empty() {
             self.events = VecDeque::new();
         }
@@ -36,26 +48,34 @@ impl Backlog {
         self.events.is_empty()
     }
 
-    /// Whether the client has to wait before it is read from again.
+    /// Whether the peer has to wait before it is read from again.
     pub(crate) fn is_full(&self) -> bool {
         self.events.len() >= MAX_EVENTS || self.bytes >= MAX_BYTES
     }
+
+    /// Whether so much is gone that it is worth while to read again.
+    pub(crate) fn is_half_empty(&self) -> bool {
+        self.events.len() <= MAX_EVENTS / 2 && self.bytes <= MAX_BYTES / 2
+    }
 }
 
-/// How many bytes of the client's an event keeps in memory.
-fn weight(event: &Event<Waiter>) -> usize {
-    let bytes = match event {
-        Event::Emit { event, .. } => {
-            let args: &Args = event.args();
-            let attachments = args.attachments().iter().map(|bytes| bytes.len()).sum::<usize>();
-            event.name().len() + length(args.raw()) + attachments
+impl Weight for Event<Waiter> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Emit { event, .. } => weight_of(event),
+            Self::ConnectRequest { nsp, auth, .. } => {
+                nsp.len() + auth.as_ref().map_or(0, |auth| length(auth.raw()))
+            }
+            _ => 0,
         }
-        Event::ConnectRequest { nsp, auth, .. } => {
-            nsp.len() + auth.as_ref().map_or(0, |auth| length(auth.raw()))
-        }
-        _ => 0,
-    };
-    bytes + EVENT_OVERHEAD
+    }
+}
+
+/// How many bytes an event keeps in memory.
+pub(crate) fn weight_of(event: &packet::Event) -> usize {
+    let args = event.args();
+    let attachments = args.attachments().iter().map(|bytes| bytes.len()).sum::<usize>();
+    event.name().len() + length(args.raw()) + attachments
 }
 
 fn length(raw: Raw<'_>) -> usize {
@@ -65,10 +85,10 @@ fn length(raw: Raw<'_>) -> usize {
     }
 }
 
-/// What an event costs beside what the client sent.
+/// What an event costs beside what the peer sent.
 const EVENT_OVERHEAD: usize = 128;
 
-/// Events that wait, past which the client is not read from: as many as a client may plausibly send before it answers
+/// Events that wait, past which the peer is not read from: as many as one may plausibly send before it answers
 /// the first of them.
 const MAX_EVENTS: usize = 4096;
 

@@ -5,6 +5,7 @@
 //!
 //! Both [sides](Side) of the protocol are served; what only one of them has is in a file of its own.
 
+mod client;
 mod server;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::ack::AckSender;
 use crate::reply::Reply;
 use crate::socket::Socket;
 
+pub(crate) use client::{Asked, ClientDone, ManagerHandlers};
 pub use server::{BoxError, SocketError};
 pub(crate) use server::{Done, admit, screen};
 
@@ -401,15 +403,6 @@ pub(crate) fn survive<T>(
     user: impl Future<Output = T>,
 ) -> impl Future<Output = Option<T>> {
     AssertUnwindSafe(user).catch_unwind().map(move |outcome| outcome.map_err(|_| log_panic(what)).ok())
-}
-
-/// Runs user code that is called from the core; false if it panics.
-pub(crate) fn ended(user: &mut dyn FnMut()) -> bool {
-    let ended = std::panic::catch_unwind(AssertUnwindSafe(user)).is_ok();
-    if !ended {
-        log_panic("parser");
-    }
-    ended
 }
 
 fn log_panic(handler: &'static str) {

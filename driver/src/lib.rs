@@ -8,7 +8,7 @@ mod backlog;
 mod body;
 mod bus;
 mod cell;
-mod client;
+pub mod client;
 mod client_files;
 mod dispatch;
 mod fallback;
@@ -29,7 +29,6 @@ mod shutdown;
 mod signal;
 mod socket;
 mod stall;
-pub mod transcript;
 mod upgrade;
 mod ws;
 
@@ -47,7 +46,7 @@ mod sim;
 
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
 pub use bus::{Bus, LocalBus, Subscriber};
-pub use client::net::SetupError;
+pub use client::{Client, ClientBuilder, SetupError};
 pub use dispatch::{BoxError, ListenerId, SocketError};
 pub use handshake::Handshake;
 pub use hooks::ConnectionError;
@@ -72,7 +71,6 @@ pub use socketio_core::engine::{Revision, Transport};
 pub use socketio_core::rooms::Room;
 pub use socketio_core::socket::recovery::Config as RecoveryConfig;
 pub use socketio_core::socket::{
-    Args, ArgsError, Body, Codec, DecodeError, DisconnectReason, EncodeError, Encoded, Event, FromArgs,
-    Limits, Nsp, Packet, PacketDecoder, Parser, Payload, Value, Variadic,
+    Args, ArgsError, Codec, DisconnectReason, EncodeError, Event, FromArgs, Limits, Payload, Value, Variadic,
 };
 pub use socketio_core::{Bytes, Sid};

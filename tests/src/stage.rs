@@ -206,6 +206,11 @@ impl Log {
         self.lock().clone()
     }
 
+    /// Every line, taken out.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.lock())
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.lock().len()

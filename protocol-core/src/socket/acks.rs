@@ -48,6 +48,11 @@ impl<W> Acks<W> {
         self.pending.insert(id, Pending { waiter, deadline }).map(|pending| pending.waiter)
     }
 
+    /// The waiter for `id`.
+    pub(crate) fn get(&self, id: AckId) -> Option<&W> {
+        self.pending.get(&id).map(|pending| &pending.waiter)
+    }
+
     /// The waiter for `id`, once.
     pub(crate) fn take(&mut self, id: AckId) -> Option<W> {
         Some(self.pending.remove(&id)?.waiter)

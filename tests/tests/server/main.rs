@@ -15,7 +15,6 @@ mod namespaces;
 mod options;
 mod order;
 mod panics;
-mod parsers;
 mod recovery;
 mod rooms;
 mod shutdown;

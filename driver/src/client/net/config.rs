@@ -81,6 +81,12 @@ pub enum SetupError {
         /// The URL.
         url: String,
     },
+    /// The path of the URL is no name of a namespace: it contains a comma.
+    #[error("the namespace {name:?} contains a comma")]
+    Namespace {
+        /// The path.
+        name: String,
+    },
     /// The path of the endpoint cannot stand in a request.
     #[error("the path {path:?} cannot stand in a request: escape what is not allowed in a URL")]
     Path {

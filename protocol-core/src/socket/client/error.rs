@@ -67,6 +67,9 @@ pub enum ConnectError {
     /// The server refused the socket. It does not try again by itself.
     #[error(transparent)]
     Refused(Refusal),
+    /// There were no credentials to send, for this reason of the application's. It does not try again by itself.
+    #[error("no credentials: {0}")]
+    Credentials(String),
     /// The server answered without an id, as Socket.IO 2.x does.
     #[error(
         "It seems you are trying to reach a Socket.IO server in v2.x with a v3.x client, but they are not compatible \

@@ -156,6 +156,11 @@ impl Reply {
     pub const fn slot(&self) -> Slot {
         self.slot
     }
+
+    /// The id of the event, which the acknowledgement carries.
+    pub const fn id(&self) -> AckId {
+        self.id
+    }
 }
 
 /// What a manager is doing.

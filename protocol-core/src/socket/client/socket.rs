@@ -27,7 +27,7 @@ use super::retries::Item;
 use super::{Config, ConnectError, Delivery, Event, Reply, SocketConfig, Ticket};
 use crate::engine::client::Session;
 use crate::socket::acks::Acks;
-use crate::socket::{self, AckError, Args, Encoded, Nsp, Payload, Raw, Slot};
+use crate::socket::{self, AckError, Args, Codec, EncodeError, Encoded, Nsp, Payload, Raw, Slot};
 use crate::{AckId, Instant, Sid};
 
 /// One socket.
@@ -306,24 +306,25 @@ impl<W> Socket<W> {
         }
     }
 
-    pub(super) fn emit<T: Serialize + ?Sized>(
+    /// `encode` writes the event, with an id if an acknowledgement is wanted.
+    pub(super) fn emit(
         &mut self,
-        (name, args): (&str, &T),
+        encode: impl FnOnce(Codec, &Nsp, Option<AckId>) -> Result<Encoded, EncodeError>,
         delivery: Delivery,
         wanted: Option<Wanted<W>>,
         cx: &mut Context<'_, W>,
         now: Instant,
-    ) -> Result<(), (EmitError, Option<W>)> {
+    ) -> Result<Option<AckId>, (EmitError, Option<W>)> {
         let result = match (self.config.retries, delivery) {
             (Some(retries), Delivery::Reliable) => {
-                let encoded = cx.config.codec.event(&self.nsp, None, name, args);
+                let encoded = encode(cx.config.codec, &self.nsp, None);
                 let (waiter, timeout) =
                     wanted.map_or((None, None), |wanted| (Some(wanted.waiter), wanted.timeout));
                 let timeout = timeout.unwrap_or(retries.ack_timeout);
-                return self.enqueue(encoded, name, waiter, timeout, cx, now);
+                return self.enqueue(encoded, waiter, timeout, cx, now).map(|()| None);
             }
             (_, Delivery::Volatile) if !self.is_writable(cx) => match wanted {
-                None => return Ok(()),
+                None => return Ok(None),
                 Some(_) => Err(EmitError::Dropped),
             },
             _ if wanted.is_some() && self.acks.len() >= cx.config.max_pending_acks => {
@@ -331,7 +332,7 @@ impl<W> Socket<W> {
             }
             _ => {
                 let ack = wanted.as_ref().map(|_| AckId(self.next_ack));
-                let encoded = cx.config.codec.event(&self.nsp, ack, name, args);
+                let encoded = encode(cx.config.codec, &self.nsp, ack);
                 encoded.map_err(EmitError::from).and_then(|encoded| {
                     self.dispatch(Outgoing::Event { encoded, ack }, cx).map_err(|_| EmitError::Full)
                 })
@@ -340,26 +341,35 @@ impl<W> Socket<W> {
         match (result, wanted) {
             (Ok(()), Some(Wanted { waiter, timeout })) => {
                 let deadline = timeout.or(self.config.ack_timeout).map(|timeout| now + timeout);
-                self.acks.insert(AckId(self.next_ack), Waiter::User(waiter), deadline);
+                let id = AckId(self.next_ack);
+                self.acks.insert(id, Waiter::User(waiter), deadline);
                 self.next_ack += 1;
-                Ok(())
+                Ok(Some(id))
             }
-            (Ok(()), None) => Ok(()),
+            (Ok(()), None) => Ok(None),
             (Err(error), wanted) => Err((error, wanted.map(|wanted| wanted.waiter))),
+        }
+    }
+
+    pub(super) fn forget_ack(&mut self, id: AckId) -> Option<W> {
+        // Nobody was given the id of a retry.
+        let Waiter::User(_) = self.acks.get(id)? else { return None };
+        match self.acks.take(id)? {
+            Waiter::User(waiter) => Some(waiter),
+            Waiter::Retry => None,
         }
     }
 
     fn enqueue(
         &mut self,
-        encoded: Result<Encoded, socket::EncodeError>,
-        name: &str,
+        encoded: Result<Encoded, EncodeError>,
         waiter: Option<W>,
         ack_timeout: Duration,
         cx: &mut Context<'_, W>,
         now: Instant,
     ) -> Result<(), (EmitError, Option<W>)> {
         let codec = cx.config.codec;
-        let item = encoded.and_then(|encoded| Item::new(codec, &encoded, name, None, ack_timeout));
+        let item = encoded.and_then(|encoded| Item::new(codec, &encoded, None, ack_timeout));
         match item {
             Err(error) => Err((error.into(), waiter)),
             Ok(mut item) => {
@@ -445,16 +455,17 @@ impl<W> Socket<W> {
         }
     }
 
-    pub(super) fn reply<T: Serialize + ?Sized>(
+    /// `encode` writes the acknowledgement.
+    pub(super) fn reply(
         &mut self,
         reply: Reply,
-        args: &T,
+        encode: impl FnOnce(Codec, &Nsp, AckId) -> Result<Encoded, EncodeError>,
         cx: &mut Context<'_, W>,
     ) -> Result<(), ReplyError> {
         if reply.epoch != self.epoch {
             return Err(ReplyError::Disconnected);
         }
-        let encoded = cx.config.codec.ack(&self.nsp, reply.id, args)?;
+        let encoded = encode(cx.config.codec, &self.nsp, reply.id)?;
         self.dispatch(Outgoing::Reply(encoded), cx).map_err(|_| ReplyError::Full(reply))
     }
 

@@ -31,9 +31,8 @@ impl<W> Manager<W> {
             }
             (Body::Connect(_), Phase::Abandoned(then)) => {
                 let then = *then;
-                if let Ok(encoded) = self.config.codec.disconnect(&packet.nsp) {
-                    self.with(index, |_, cx| cx.send(&encoded));
-                }
+                let encoded = self.config.codec.disconnect(&packet.nsp);
+                self.with(index, |_, cx| cx.send(&encoded));
                 self.answered(index, then);
             }
             // A server of old times lets the client in unasked.
@@ -47,11 +46,7 @@ impl<W> Manager<W> {
                 self.disconnected(index, DisconnectReason::IoServerDisconnect);
             }
             (Body::ConnectError(payload), Phase::Connecting) => {
-                let slot = self.sockets[index].slot;
-                self.sockets[index].reset(Phase::Inactive);
-                self.stop_if_idle(now);
-                let error = ConnectError::Refused(Refusal::new(payload.as_ref()));
-                self.event(Event::ConnectError { slot, error });
+                self.refuse(index, ConnectError::Refused(Refusal::new(payload.as_ref())), now);
             }
             (Body::Disconnect | Body::ConnectError(_), Phase::Abandoned(then)) => {
                 let then = *then;
