@@ -62,7 +62,9 @@ impl Runtime for AsyncStd {
 
 async fn connect(host: &str, port: u16) -> io::Result<Async<TcpStream>> {
     let mut last_error = None;
-    for address in (host, port).to_socket_addrs().await? {
+    // The resolver's errors have no kind of their own.
+    let resolved = (host, port).to_socket_addrs().await;
+    for address in resolved.map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))? {
         match Async::<TcpStream>::connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last_error = Some(error),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use socketio_driver::runtime::{BoxFuture, Instant, Io, Listener, Runtime, Timer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio::time::{self, Sleep};
 
@@ -61,9 +61,13 @@ impl Runtime for Tokio {
     fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
         Box::pin(async move {
             Handle::try_current().map_err(|_| io::Error::other(NO_RUNTIME))?;
-            let stream = TcpStream::connect((host.as_str(), port))
+            let failed = |e: io::Error| naming(&e, "cannot connect to", format_args!("{host}:{port}"));
+            let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port))
                 .await
-                .map_err(|e| naming(&e, "cannot connect to", format_args!("{host}:{port}")))?;
+                // The resolver's errors have no kind of their own.
+                .map_err(|e| failed(io::Error::new(io::ErrorKind::NotFound, e)))?
+                .collect();
+            let stream = TcpStream::connect(&*addresses).await.map_err(failed)?;
             stream.set_nodelay(true)?;
             Ok(Box::new(TokioIo::new(stream)) as Box<dyn Io>)
         })

@@ -9,11 +9,10 @@ use std::task::{Context, Poll, Waker};
 
 use socketio_core::engine::http::Response;
 use socketio_core::engine::server::Input;
-use socketio_core::peer::Peer;
 use socketio_core::{Instant, Lane, Sid};
 
-use crate::ack::Waiter;
 use crate::hub::Hub;
+use crate::transcript::Recorded;
 use crate::ws::Ws;
 
 /// One accepted client.
@@ -29,7 +28,7 @@ pub(crate) struct Cell {
 #[derive(Debug)]
 struct State {
     /// Gone when the session is: handles may outlive it, its buffers need not.
-    peer: Option<Peer<Waiter>>,
+    peer: Option<Recorded>,
     /// HTTP requests that wait for their answer.
     requests: Vec<(Lane, Request)>,
     /// Websockets that were opened for this session and that the pump has not taken yet.
@@ -58,7 +57,7 @@ pub(crate) enum Answer {
 
 impl Cell {
     /// A client whose first request is `lane`, if it waits for an answer.
-    pub(crate) fn new(hub: Arc<Hub>, peer: Peer<Waiter>, lane: Option<Lane>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, peer: Recorded, lane: Option<Lane>) -> Self {
         let sid = peer.sid().clone();
         let requests = lane.map(|lane| (lane, Request::Waiting(None))).into_iter().collect();
         let state = State {
@@ -93,7 +92,7 @@ impl Cell {
     }
 
     /// Changes the peer and wakes its pump, unless the session is over.
-    pub(crate) fn with_peer<R>(&self, change: impl FnOnce(&mut Peer<Waiter>) -> R) -> Option<R> {
+    pub(crate) fn with_peer<R>(&self, change: impl FnOnce(&mut Recorded) -> R) -> Option<R> {
         let (result, sleeper) = {
             let mut state = self.lock();
             (change(state.peer.as_mut()?), state.sleeper.take())
@@ -105,12 +104,12 @@ impl Cell {
     }
 
     /// Looks at the peer without waking anybody.
-    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Peer<Waiter>) -> R) -> Option<R> {
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Recorded) -> R) -> Option<R> {
         self.lock().peer.as_ref().map(look)
     }
 
     /// Changes the peer on behalf of its pump, which is awake.
-    pub(crate) fn pump<R>(&self, change: impl FnOnce(&mut Peer<Waiter>) -> R) -> Option<R> {
+    pub(crate) fn pump<R>(&self, change: impl FnOnce(&mut Recorded) -> R) -> Option<R> {
         self.lock().peer.as_mut().map(change)
     }
 
@@ -154,7 +153,7 @@ impl Cell {
     }
 
     /// Lets the pump sleep until `sleeper` is woken, unless `is_idle` says there is something to do.
-    pub(crate) fn sleep(&self, cx: &Context<'_>, is_idle: impl FnOnce(&Peer<Waiter>) -> bool) -> bool {
+    pub(crate) fn sleep(&self, cx: &Context<'_>, is_idle: impl FnOnce(&Recorded) -> bool) -> bool {
         let mut state = self.lock();
         if !state.incoming.is_empty() || !state.peer.as_ref().is_none_or(is_idle) {
             return false;

@@ -405,6 +405,15 @@ pub(crate) fn survive<T>(
     AssertUnwindSafe(user).catch_unwind().map(move |outcome| outcome.map_err(|_| log_panic(what)).ok())
 }
 
+/// Runs user code that is called from the core; false if it panics.
+pub(crate) fn ended(user: &mut dyn FnMut()) -> bool {
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(user)).is_ok();
+    if !ended {
+        log_panic("parser");
+    }
+    ended
+}
+
 fn log_panic(handler: &'static str) {
     // The message itself went to the panic hook.
     tracing::error!(handler, "a handler panicked");

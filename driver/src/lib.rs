@@ -29,6 +29,7 @@ mod shutdown;
 mod signal;
 mod socket;
 mod stall;
+pub mod transcript;
 mod upgrade;
 mod ws;
 
@@ -71,6 +72,7 @@ pub use socketio_core::engine::{Revision, Transport};
 pub use socketio_core::rooms::Room;
 pub use socketio_core::socket::recovery::Config as RecoveryConfig;
 pub use socketio_core::socket::{
-    Args, ArgsError, Codec, DisconnectReason, EncodeError, Event, FromArgs, Limits, Payload, Value, Variadic,
+    Args, ArgsError, Body, Codec, DecodeError, DisconnectReason, EncodeError, Encoded, Event, FromArgs,
+    Limits, Nsp, Packet, PacketDecoder, Parser, Payload, Value, Variadic,
 };
 pub use socketio_core::{Bytes, Sid};

@@ -108,7 +108,9 @@ impl Namespace {
         bus: Option<&Arc<dyn Bus>>,
     ) -> Self {
         let recovery = hub.admission.recovery.clone();
-        let recovery = recovery.map(|config| Mutex::new(Log::new(config, &hub.generate_id().as_str()[..8])));
+        let recovery = recovery.map(|config| {
+            Mutex::new(Log::new(config, hub.config.socket.codec, &hub.generate_id().as_str()[..8]))
+        });
         let link = |weak: &Weak<Shared>| {
             let (weak, codec) = (WeakNamespace(weak.clone()), hub.config.socket.codec);
             bus.map(|bus| Arc::new(Link::new(nsp.clone(), weak, bus.clone(), hub.runtime.clone(), codec)))

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use socketio_core::engine::server::Input;
 use socketio_core::engine::{Revision, Transport};
-use socketio_core::peer::{Delivery, Event, Output, Peer, SendError};
+use socketio_core::peer::{Delivery, Event, Output, SendError};
 use socketio_core::socket::recovery;
 use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
 use socketio_core::socket::{self as packet, DisconnectReason, Nsp, Payload};
@@ -37,6 +37,7 @@ use crate::parent;
 use crate::runtime::Timer;
 use crate::shutdown::Present;
 use crate::socket::{Identity, Socket};
+use crate::transcript::{self, Recorded};
 use crate::ws::{End, Ws};
 
 /// The task of one client.
@@ -57,13 +58,17 @@ pub(crate) struct Pump {
     /// Around all that is done for this client, its handlers included: what they log can be told apart. The number says
     /// nothing to anybody else, unlike the session id.
     span: tracing::Span,
+    /// That number, if a transcript is kept of this client.
+    recorded: Option<u64>,
 }
 
 impl Pump {
     pub(crate) fn new(cell: Arc<Cell>, request: Arc<RequestInfo>, present: Present) -> Self {
         let now = cell.hub.now();
         let timer = cell.hub.runtime.timer(now);
-        let span = tracing::debug_span!("client", number = cell.hub.next_key());
+        let number = cell.hub.next_key();
+        let span = tracing::debug_span!("client", number);
+        let recorded = cell.peek(|peer| peer.is_recorded()).unwrap_or_default().then_some(number);
         let transport = cell.peek(|peer| peer.transport()).flatten().map_or("none", Transport::name);
         tracing::debug!(parent: &span, sid = %cell.sid(), transport, "session opened");
         Self {
@@ -78,6 +83,7 @@ impl Pump {
             closed: false,
             _present: present,
             span,
+            recorded,
         }
     }
 
@@ -196,6 +202,7 @@ impl Pump {
                 tracing::debug!(sid = %self.cell.sid(), %reason, "session closed");
                 self.flush_backlog(cx);
                 self.cell.hub.remove(&self.cell);
+                self.write_transcript();
                 self.cell.retire();
                 self.closed = true;
             }
@@ -535,6 +542,14 @@ impl Pump {
         true
     }
 
+    /// Hands what was written down of this client to the log: without the lock, since the log is somebody else's.
+    fn write_transcript(&self) {
+        if let Some(number) = self.recorded {
+            let lines = self.cell.pump(Recorded::take_lines).unwrap_or_default();
+            transcript::log(number, lines);
+        }
+    }
+
     fn socket(&self, slot: Slot) -> Option<Socket> {
         self.sockets.iter().find(|(known, _)| *known == slot).map(|(_, socket)| socket.clone())
     }
@@ -549,7 +564,9 @@ impl Future for Pump {
         let _inside = span.enter();
         for _ in 0..MAX_TURNS {
             let now = this.cell.hub.now();
-            if this.turn(cx, now) {
+            let moved = this.turn(cx, now);
+            this.write_transcript();
+            if moved {
                 continue;
             }
             if this.closed && this.websockets.is_empty() && this.tasks.is_empty() {
@@ -557,7 +574,7 @@ impl Future for Pump {
             }
             let armed = this.arm(cx, now).then_some(this.armed);
             // Asked again under the lock: somebody may have sent something since, or waits for an answer by now.
-            let is_idle = |peer: &Peer<Waiter>| {
+            let is_idle = |peer: &Recorded| {
                 !peer.has_output() && peer.poll_timeout().is_none_or(|next| armed <= Some(next))
             };
             if armed.is_some() && this.cell.sleep(cx, is_idle) {

@@ -47,7 +47,7 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// address; an IPv6 address comes without the brackets it has in a URL.
     ///
     /// # Errors
-    /// The operating system's or the resolver's, for the last address tried.
+    /// `NotFound` if `host` has no address; otherwise the operating system's, for the last address tried.
     fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>>;
 }
 

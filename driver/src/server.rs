@@ -24,7 +24,7 @@ use socketio_core::socket::{Codec, Limits, Nsp, Payload, recovery, server as pro
 use crate::accept;
 use crate::bus::Bus;
 use crate::client_files::ClientFiles;
-use crate::dispatch::BoxError;
+use crate::dispatch::{self, BoxError};
 use crate::fallback::Fallback;
 use crate::handshake::Handshake;
 use crate::hooks::{ConnectionError, Hooks};
@@ -301,9 +301,12 @@ impl<R> ServerBuilder<R> {
     }
 
     /// How packets are written; every client must use the same. Default: text.
+    ///
+    /// One of your own, a [`Parser`](crate::Parser), is given as `Codec::custom(&MyParser)`. It must not block. If it
+    /// panics on what a client sent, that client is closed like one that sent nonsense.
     #[must_use]
     pub fn parser(mut self, codec: Codec) -> Self {
-        self.socket.codec = codec;
+        self.socket.codec = codec.guarded(dispatch::ended);
         self
     }
 
@@ -311,6 +314,27 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn send_buffer(mut self, limits: BufferLimits) -> Self {
         self.engine.buffer = limits;
+        self
+    }
+
+    /// Time a packet may wait for its attachments. Default: 45 s.
+    #[must_use]
+    pub fn attachment_timeout(mut self, timeout: Duration) -> Self {
+        self.socket.attachment_timeout = timeout;
+        self
+    }
+
+    /// Most namespaces one client can be in at once; one more closes its connection. Default: 1,000.
+    #[must_use]
+    pub fn max_namespaces(mut self, count: usize) -> Self {
+        self.socket.max_namespaces = count;
+        self
+    }
+
+    /// Most acknowledgements waited for from one socket at once. Default: 65,536.
+    #[must_use]
+    pub fn max_pending_acks(mut self, count: usize) -> Self {
+        self.socket.max_pending_acks = count;
         self
     }
 

@@ -23,7 +23,6 @@ use socketio_core::engine::http::{
 };
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{Input, Opening};
-use socketio_core::peer::Peer;
 use socketio_core::socket::Payload;
 use socketio_core::{Bytes, Sid};
 
@@ -32,6 +31,7 @@ use crate::cell::{Answer, Cell};
 use crate::handshake::{Handshake, RequestInfo};
 use crate::hub::Hub;
 use crate::pump::Pump;
+use crate::transcript::Recorded;
 use crate::upgrade::{spawn_upgrade, switch};
 use crate::ws::{self, Ws};
 
@@ -216,7 +216,7 @@ impl<'a> Exchange<'a> {
     async fn open_polling(&self, opening: Opening, info: Arc<RequestInfo>) -> Answered {
         let hub = self.hub;
         let (lane, sid) = (hub.next_lane(), opening.sid.clone());
-        let peer = Peer::polling(hub.config.clone(), opening, lane, hub.now());
+        let peer = Recorded::polling(hub.config.clone(), opening, lane, hub.now());
         let cell = Arc::new(Cell::new(hub.clone(), peer, Some(lane)));
         let pending = cell.first_request(lane);
         let Some(present) = hub.insert(cell.clone()) else {
@@ -243,7 +243,7 @@ impl<'a> Exchange<'a> {
         let hub = self.hub.clone();
         spawn_upgrade(self.hub, on_upgrade, |io, early| async move {
             let lane = hub.next_lane();
-            let peer = Peer::websocket(hub.config.clone(), opening, lane, hub.now());
+            let peer = Recorded::websocket(hub.config.clone(), opening, lane, hub.now());
             let cell = Arc::new(Cell::new(hub.clone(), peer, None));
             if let Some(present) = hub.insert(cell.clone()) {
                 let ws = Ws::server(lane, io, early, hub.config.engine.max_payload_bytes);

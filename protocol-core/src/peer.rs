@@ -169,9 +169,13 @@ impl<W> Peer<W> {
     ///
     /// # Errors
     /// [`CommandError::Disconnected`] when the client gave up meanwhile, or is closed because it has no room for the
-    /// answer.
+    /// answer; [`CommandError::Unwritable`] when it is closed because its parser does not write the answer.
     pub fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
-        let encoded = self.connection.accept(slot, sid, pid, self.config.socket.codec)?;
+        let accepted = self.connection.accept(slot, sid, pid, self.config.socket.codec);
+        if accepted == Err(CommandError::Unwritable) {
+            self.session.abort(CloseReason::ForcedClose);
+        }
+        let encoded = accepted?;
         self.answer(&encoded).map_err(|_| CommandError::Disconnected)
     }
 
@@ -259,15 +263,16 @@ impl<W> Peer<W> {
     /// Makes a socket leave its namespace and tells the client. Does nothing when it has left already.
     pub fn leave(&mut self, slot: Slot, now: Instant) {
         let was_joined = self.connection.is_joined(slot);
-        if let Ok(encoded) = self.connection.leave(slot, self.config.socket.codec) {
-            if was_joined {
-                // News that must not get lost: the client would go on sending there. The namespaces that are joined
-                // bound it, and each of them took an answer that found room.
+        match self.connection.leave(slot, self.config.socket.codec) {
+            // News that must not get lost: the client would go on sending there. The namespaces that are joined bound
+            // it, and each of them took an answer that found room.
+            Ok(encoded) if was_joined => {
                 self.session.send_past_limit(encoded.frames(), encoded.compression());
-            } else {
-                // A failure has closed the session.
-                let _ = self.answer(&encoded);
             }
+            // A failure has closed the session.
+            Ok(encoded) => drop(self.answer(&encoded)),
+            Err(CommandError::Unwritable) => self.session.abort(CloseReason::ForcedClose),
+            Err(CommandError::Disconnected | CommandError::TooManyAcks) => {}
         }
         self.drain(now);
     }
@@ -385,7 +390,8 @@ impl From<engine::SendError> for SendError {
 impl From<CommandError> for SendError {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Disconnected => Self::Disconnected,
+            // A client that cannot be told is closed.
+            CommandError::Disconnected | CommandError::Unwritable => Self::Disconnected,
             CommandError::TooManyAcks => Self::TooManyAcks,
         }
     }

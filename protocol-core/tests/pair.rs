@@ -20,6 +20,7 @@ use socketio_core::socket::server::{self, Slot};
 use socketio_core::socket::{Codec, Delivery, Nsp};
 use socketio_core::{AckId, Bytes, Instant, Sid};
 
+use support::telegrams::Telegrams;
 use support::{App, Cut, Network, Random, Waiter, World, distinct, payload};
 
 const ROOT: Slot = Slot(0);
@@ -181,9 +182,9 @@ impl App for Counting {
     }
 }
 
-/// Every other seed speaks the other dialect.
+/// The seeds take turns with the dialects.
 fn codec(seed: u64) -> Codec {
-    if seed.is_multiple_of(2) { Codec::Text } else { Codec::Msgpack }
+    [Codec::Text, Codec::Msgpack, Codec::custom(&Telegrams)][(seed % 3) as usize]
 }
 
 /// A world in which the client is about to connect.

@@ -7,9 +7,13 @@ pub mod client;
 pub mod every_runtime;
 pub mod io;
 pub mod logs;
+// The core's own tests use it too.
 pub mod pipe;
+pub mod replay;
 pub mod sim;
 pub mod stage;
+#[path = "../../protocol-core/tests/support/telegrams.rs"]
+pub mod telegrams;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -1,7 +1,11 @@
 //! What was logged, by anybody in this process.
 
 use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::{Mutex, Once, PoisonError};
+
+use socketio_driver::transcript::TARGET;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -17,8 +21,17 @@ pub fn keep_up_to(level: Level) {
     static KEPT: Once = Once::new();
     KEPT.call_once(|| {
         // Whoever was first keeps nothing for us; a case that asks for lines then fails and says so.
-        let _ = tracing::subscriber::set_global_default(Keeper(level));
+        let _ = tracing::subscriber::set_global_default(Keeper { level, target: "socketio", file: None });
     });
+}
+
+/// Begins to write the transcript of every client of this process into `file`, and keeps nothing else.
+///
+/// # Panics
+/// When something is kept already.
+pub fn write_transcripts(file: File) {
+    let writer = Keeper { level: Level::TRACE, target: TARGET, file: Some(Mutex::new(file)) };
+    tracing::subscriber::set_global_default(writer).expect("nobody listens to the log yet");
 }
 
 /// Every line that contains `part`, as `LEVEL field=value …`. Cases run side by side: look for what only one of them
@@ -30,11 +43,17 @@ pub fn containing(part: &str) -> Vec<String> {
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-struct Keeper(Level);
+struct Keeper {
+    level: Level,
+    /// What the targets begin with.
+    target: &'static str,
+    /// Where lines go instead of the memory.
+    file: Option<Mutex<File>>,
+}
 
 impl Subscriber for Keeper {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.0 && metadata.target().starts_with("socketio")
+        *metadata.level() <= self.level && metadata.target().starts_with(self.target)
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -48,6 +67,12 @@ impl Subscriber for Keeper {
     fn event(&self, event: &Event<'_>) {
         let mut line = event.metadata().level().to_string();
         event.record(&mut Fields(&mut line));
+        if let Some(file) = &self.file {
+            line.push('\n');
+            // One write for a line: the last one before the process is killed is whole.
+            let _ = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+            return;
+        }
         LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 

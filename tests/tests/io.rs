@@ -53,6 +53,12 @@ async fn a_reader_is_woken_by_what_arrives_later(rt: Arc<dyn Runtime>) {
     assert_eq!(read(&mut *server).await.unwrap(), b"");
 }
 
+async fn a_name_without_an_address_is_not_found(rt: Arc<dyn Runtime>) {
+    // A label that long no resolver asks anybody for.
+    let error = rt.connect(format!("{}.invalid", "x".repeat(64)), 1).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+}
+
 async fn an_acceptor_is_woken_by_each_connection(rt: Arc<dyn Runtime>) {
     let mut listener = rt.listen(LOOPBACK).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -127,6 +133,7 @@ async fn hyper_upgrades_and_gives_the_connection_back(rt: Arc<dyn Runtime>) {
 }
 
 on_every_runtime!(
+    a_name_without_an_address_is_not_found,
     a_reader_is_woken_by_what_arrives_later,
     a_timer_can_be_moved_while_it_is_waited_for,
     an_acceptor_is_woken_by_each_connection,

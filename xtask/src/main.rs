@@ -1,5 +1,6 @@
 //! `cargo xtask …`: everything one does with this repository, each in one command that sets up what it needs.
 
+mod bench;
 mod chores;
 mod command;
 mod demo;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use pico_args::Arguments;
 
+use crate::bench::Bench;
 use crate::report::Report;
 use crate::suites::Suite;
 
@@ -22,6 +24,11 @@ Usage: cargo xtask <command>
 
   demo [--port 3000]     the chat in release mode, for a browser
   test [--only SUITES]   every test; SUITES: unit, behaviour, doc, interop, browser (separated by commas)
+  bench [OPTIONS]        our servers and other people's, side by side: the cost of a message, a connection, memory
+                         --servers A,B   --scenarios A,B (or main, sweeps, all)   --reps 3   --secs 1.5   --quick
+                         --codec         the parsers, alone unless --scenarios is given
+                         --out FILE      --merge (keep what FILE holds and this run does not measure)
+                         --report FILE   fills the tables and plots in docs/ from an earlier run
   ci                     formatting, lints, docs, no_std, dependency rules, then every test
 
   -v, --verbose          print what each step printed, not only that of a failure
@@ -58,6 +65,11 @@ fn run(mut args: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
             let mut report = Report::new(verbose)?;
             suites::run(&only.unwrap_or_else(|| Suite::ALL.to_vec()), &mut report)?;
             Ok(report.finish())
+        }
+        Some("bench") => {
+            let bench = Bench::parse(&mut args)?;
+            finish(args)?;
+            Ok(bench.run()?)
         }
         Some("ci") => {
             finish(args)?;

@@ -102,7 +102,12 @@ fn interop(report: &mut Report) -> io::Result<()> {
     }
     suites.retain(|suite| suite != PYTHON);
     suites.sort();
-    report.run_tests(NAME, &command.clone().args(&suites), Ignored::Skips)?;
+    let transcripts = empty(target()?.join("transcripts"))?;
+    let recorded = command.clone().args(&suites).env("TRANSCRIPTS", &transcripts);
+    if report.run_tests(NAME, &recorded, Ignored::Skips)? {
+        // What those clients did, again, in the core alone.
+        report.run("interop, replayed", &Command::new(built("replay")?).args(&[transcripts]))?;
+    }
     for server in EMBEDDED {
         let command = command.clone().env("SERVER_CMD", exec(&built(server)?)).args(&EMBEDDED_SUITES);
         report.run_tests(&format!("interop, npm clients, examples/{server}"), &command, Ignored::Skips)?;
@@ -200,8 +205,20 @@ fn python_with_packages(report: &mut Report) -> io::Result<Result<PathBuf, Unrea
 
 /// A program of this workspace, as the build step left it.
 fn built(name: &str) -> io::Result<PathBuf> {
-    let target = dependencies::Workspace::read().map_err(io::Error::other)?.target_directory;
-    Ok(target.join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target()?.join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn target() -> io::Result<PathBuf> {
+    Ok(dependencies::Workspace::read().map_err(io::Error::other)?.target_directory)
+}
+
+/// A directory with nothing in it.
+fn empty(directory: PathBuf) -> io::Result<PathBuf> {
+    match fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => fs::create_dir_all(&directory)?,
+    }
+    Ok(directory)
 }
 
 /// A shell's command that becomes that program, so that signals reach it.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::parser::Contained;
 use super::{Body, Codec, Event, Limits, Packet, msgpack, text};
 use crate::Str;
 use crate::engine::packet::Message;
@@ -32,9 +33,17 @@ use crate::engine::packet::Message;
 /// keeps no time: whoever owns it bounds how long a packet may stay incomplete.
 #[derive(Debug)]
 pub struct Decoder {
-    codec: Codec,
+    format: Format,
     limits: Limits,
     state: State,
+}
+
+/// A codec as it reads.
+#[derive(Debug)]
+enum Format {
+    Text,
+    Msgpack,
+    Custom(Box<Contained>),
 }
 
 #[derive(Debug)]
@@ -94,12 +103,26 @@ pub enum DecodeError {
     /// Binary data where no attachment is due.
     #[error("got binary data when not reconstructing a packet")]
     UnexpectedBinary,
+    /// What a [`Parser`](super::Parser) of the application's own has against it, where nothing above says it.
+    #[error("{reason}")]
+    Parser {
+        /// In its words.
+        reason: Box<str>,
+    },
 }
 
 impl Decoder {
     /// A decoder for a new connection.
-    pub const fn new(codec: Codec, limits: Limits) -> Self {
-        Self { codec, limits, state: State::Ready }
+    pub fn new(codec: Codec, limits: Limits) -> Self {
+        let (format, state) = match codec {
+            Codec::Text => (Format::Text, State::Ready),
+            Codec::Msgpack => (Format::Msgpack, State::Ready),
+            Codec::Custom(custom) => match custom.decoder(&limits) {
+                Ok(decoder) => (Format::Custom(Box::new(decoder)), State::Ready),
+                Err(error) => (Format::Text, State::Failed(error)),
+            },
+        };
+        Self { format, limits, state }
     }
 
     /// Takes the next message. `None`: the packet lacks attachments, which must be the next messages.
@@ -109,10 +132,12 @@ impl Decoder {
     pub fn push(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
         let result = match (&mut self.state, message) {
             (State::Failed(error), _) => return Err(error.clone()),
-            (State::Ready, Message::Text(text)) => self.begin(text),
-            (State::Ready, Message::Binary(bytes)) => match self.codec {
-                Codec::Text => Err(DecodeError::UnexpectedBinary),
-                Codec::Msgpack => msgpack::decode(&bytes, &self.limits).map(Some),
+            (State::Ready, message) => match (&mut self.format, message) {
+                (Format::Text, Message::Text(text)) => self.begin(text),
+                (Format::Text, Message::Binary(_)) => Err(DecodeError::UnexpectedBinary),
+                (Format::Msgpack, Message::Text(_)) => Err(DecodeError::UnexpectedText),
+                (Format::Msgpack, Message::Binary(bytes)) => msgpack::decode(&bytes, &self.limits).map(Some),
+                (Format::Custom(decoder), message) => decoder.add(message, &self.limits),
             },
             (State::Reconstructing(_), Message::Text(_)) => Err(DecodeError::UnexpectedText),
             (State::Reconstructing(_), Message::Binary(next)) => self.attach(next),
@@ -125,16 +150,16 @@ impl Decoder {
 
     /// Whether a packet waits for attachments.
     pub const fn is_reconstructing(&self) -> bool {
-        matches!(self.state, State::Reconstructing(_))
+        match (&self.state, &self.format) {
+            (State::Ready, Format::Custom(decoder)) => decoder.is_reconstructing(),
+            (state, _) => matches!(state, State::Reconstructing(_)),
+        }
     }
 
     #[inline]
     fn begin(&mut self, text: Str) -> Result<Option<Packet>, DecodeError> {
         let mut missing = 0;
-        let packet = match self.codec {
-            Codec::Text => text::decode(text, &self.limits, &mut missing)?,
-            Codec::Msgpack => return Err(DecodeError::UnexpectedText),
-        };
+        let packet = text::decode(text, &self.limits, &mut missing)?;
         if missing == 0 {
             return Ok(Some(packet));
         }

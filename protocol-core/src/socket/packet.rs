@@ -67,6 +67,12 @@ impl Event {
         Self { ack: None, name: Name::Apart(name.into()), args }
     }
 
+    /// The same event, with the id it asks to be acknowledged by.
+    #[must_use]
+    pub fn with_ack(self, ack: Option<AckId>) -> Self {
+        Self { ack, ..self }
+    }
+
     /// The name of the event, borrowed from the packet where that has no escapes in it.
     ///
     /// A numeric name gives its JSON text (`2[7]` is the event `7`). Half of a surrogate pair, which JavaScript can

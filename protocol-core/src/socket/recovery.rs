@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::time::Duration;
 
-use super::Encoded;
+use super::{Codec, Encoded};
 use crate::rooms::{Room, Selector};
 use crate::{Instant, Sid};
 
@@ -70,6 +70,7 @@ pub type Restored<D> = (Session<D>, Position);
 #[derive(Debug)]
 pub struct Log<D> {
     config: Config,
+    codec: Codec,
     /// Tells our offsets from those of another log, or of this one before a restart.
     epoch: String,
     entries: VecDeque<Entry>,
@@ -89,10 +90,11 @@ struct Entry {
 }
 
 impl<D> Log<D> {
-    /// An empty log. `epoch` is text that no other log has, without a dot.
-    pub fn new(config: Config, epoch: &str) -> Self {
+    /// An empty log of events that `codec` writes. `epoch` is text that no other log has, without a dot.
+    pub fn new(config: Config, codec: Codec, epoch: &str) -> Self {
         Self {
             config,
+            codec,
             epoch: epoch.into(),
             entries: VecDeque::new(),
             bytes: 0,
@@ -119,7 +121,7 @@ impl<D> Log<D> {
         let mut offset = self.epoch.clone();
         // Writing to a string does not fail.
         let _ = write!(offset, ".{}", self.next);
-        let event = event.with_offset(&offset);
+        let event = self.codec.with_offset(event, &offset);
         self.next += 1;
         self.bytes += event.bytes_len() + ENTRY_OVERHEAD;
         self.entries.push_back(Entry { at: now, selector: selector.clone(), event: event.clone() });
@@ -220,12 +222,12 @@ mod tests {
 
     use super::*;
     use crate::engine::packet::Frame;
-    use crate::socket::{Codec, Nsp};
+    use crate::socket::Nsp;
 
     const START: Instant = Instant::ZERO;
 
     fn log(config: Config) -> Log<()> {
-        Log::new(config, "epoch")
+        Log::new(config, Codec::Text, "epoch")
     }
 
     fn event(name: &str) -> Encoded {

@@ -138,6 +138,10 @@ pub enum CommandError {
     /// [`Config::max_pending_acks`] are waited for already.
     #[error("too many pending acknowledgements")]
     TooManyAcks,
+    /// The application's own [`Parser`](super::Parser) did not write the packet. Its client waits for it in vain, and
+    /// is to be given up.
+    #[error("the parser did not write the packet")]
+    Unwritable,
 }
 
 /// The namespaces of one client.
@@ -269,7 +273,7 @@ impl<W> Connection<W> {
     /// packet to send.
     ///
     /// # Errors
-    /// [`CommandError::Disconnected`] when the client gave up meanwhile.
+    /// [`CommandError::Disconnected`] when the client gave up meanwhile, and [`CommandError::Unwritable`].
     pub fn accept(
         &mut self,
         slot: Slot,
@@ -287,7 +291,7 @@ impl<W> Connection<W> {
             }
         };
         self.connect_deadline = None;
-        Ok(encoded.unwrap_or_else(|error| unreachable!("two strings always encode: {error}")))
+        encoded.map_err(|_| CommandError::Unwritable)
     }
 
     /// Turns the client away with a message, and data if the application has some. Returns the CONNECT_ERROR packet
@@ -318,12 +322,12 @@ impl<W> Connection<W> {
     /// Makes the socket leave its namespace. Returns the DISCONNECT packet to send.
     ///
     /// # Errors
-    /// [`CommandError::Disconnected`] when it has left already.
+    /// [`CommandError::Disconnected`] when it has left already. [`CommandError::Unwritable`]; it has left even so.
     pub fn leave(&mut self, slot: Slot, codec: Codec) -> Result<Encoded, CommandError> {
         let index = self.index(slot).ok_or(CommandError::Disconnected)?;
         let encoded = codec.disconnect(&self.sockets[index].nsp);
         self.remove(index, DisconnectReason::ServerNamespaceDisconnect);
-        Ok(encoded)
+        encoded.map_err(|_| CommandError::Unwritable)
     }
 
     /// Whether the socket is in its namespace, or joining it: packets may be sent to it (REFERENCE 3.6).

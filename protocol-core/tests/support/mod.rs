@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, reason = "each test binary has a copy of this module and uses what it needs")]
 
 mod random;
+pub mod telegrams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,11 +1,14 @@
 //! The fixture server of `tests/interop/FIXTURE.md`, on our packages: what the official clients are let loose on.
 
 use std::env;
+use std::fs::File;
 use std::io::{BufRead, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use socketio_tests::logs;
 use socketio_tokio::{
     Ack, AckSender, BroadcastOperator, Codec, ConnectError, Cookie, Cors, Namespace, Origin, RecoveryConfig,
     SameSite, Server, ServerBuilder, Socket, Transports, Value, Variadic,
@@ -13,6 +16,7 @@ use socketio_tokio::{
 
 #[tokio::main]
 async fn main() {
+    keep_transcripts();
     let io = builder().build();
     namespaces(&io);
     let port: u16 = number("PORT").unwrap_or(0);
@@ -26,6 +30,14 @@ async fn main() {
     print(format_args!("ready {}", address.port()));
     std::thread::spawn(move || obey(&io));
     std::future::pending::<()>().await;
+}
+
+/// With a directory in `TRANSCRIPTS` every client of this process is written down there.
+fn keep_transcripts() {
+    if let Some(directory) = env::var_os("TRANSCRIPTS") {
+        let file = Path::new(&directory).join(format!("{}.jsonl", std::process::id()));
+        logs::write_transcripts(File::create(file).expect("a directory to write to"));
+    }
 }
 
 fn builder() -> ServerBuilder {

@@ -15,6 +15,7 @@ mod namespaces;
 mod options;
 mod order;
 mod panics;
+mod parsers;
 mod recovery;
 mod rooms;
 mod shutdown;

@@ -10,6 +10,7 @@ pub(super) fn unreachable(error: &io::Error) -> Failure {
     tracing::debug!(%error, "cannot connect");
     match error.kind() {
         io::ErrorKind::NotFound => Failure::Unresolved,
+        io::ErrorKind::ConnectionRefused => Failure::Refused,
         _ => Failure::Unreachable,
     }
 }

@@ -67,15 +67,21 @@ pub enum TransportError {
 /// Why a request or a WebSocket failed. What the driver knows beyond it, it logs.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Failure {
-    /// The name of the server, or of the proxy, has no address.
-    #[error("the host name could not be resolved")]
+    /// The name of the server has no address, or nobody could be asked for it.
+    #[error("the server's host name could not be resolved")]
     Unresolved,
-    /// No connection could be made.
+    /// Nothing accepts connections there.
+    #[error("the server refused the connection: nothing listens at this address and port")]
+    Refused,
+    /// No connection could be made for another reason.
     #[error("the server could not be reached")]
     Unreachable,
-    /// The TLS handshake failed: for instance, the certificate is not trusted.
-    #[error("the TLS handshake failed")]
-    Tls,
+    /// The connection could not be encrypted.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(#[source] TlsFault),
+    /// The proxy on the way to the server could not be passed.
+    #[error("cannot connect through the proxy: {0}")]
+    Proxy(#[source] ProxyFault),
     /// The connection broke, or its bytes broke the rules of HTTP or WebSocket.
     #[error("the connection failed")]
     Connection,
@@ -93,6 +99,60 @@ pub enum Failure {
     /// A request took longer than [`Config::request_timeout`](super::Config::request_timeout).
     #[error("the request timed out")]
     TimedOut,
+}
+
+/// Why a connection could not be encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TlsFault {
+    /// The certificate is issued by nobody that is trusted.
+    #[error(
+        "the certificate is issued by an authority that is not trusted; add that authority's certificate to the roots"
+    )]
+    UnknownIssuer,
+    /// The certificate is for another host.
+    #[error("the certificate is not for this host name")]
+    WrongName,
+    /// The certificate has expired, or the clock of this machine is wrong.
+    #[error("the certificate has expired")]
+    Expired,
+    /// The certificate will be valid later, or the clock of this machine is wrong.
+    #[error("the certificate is not valid yet")]
+    NotYetValid,
+    /// The certificate is wrong in another way: it was revoked, for instance, or is not for servers.
+    #[error("the certificate is not valid")]
+    BadCertificate,
+    /// The other end refuses this one. Most often it wants a client's certificate.
+    #[error("the server refused it; it may ask for a client certificate")]
+    Refused,
+    /// What answers does not speak TLS.
+    #[error("what answers does not speak TLS; is the scheme or the port wrong?")]
+    NotTls,
+    /// Something else: no version or cipher in common, or the connection broke.
+    #[error("no agreement was reached")]
+    Other,
+}
+
+/// Why a proxy could not be passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ProxyFault {
+    /// Its name has no address.
+    #[error("its host name could not be resolved")]
+    Unresolved,
+    /// No connection to it could be made.
+    #[error("it could not be reached")]
+    Unreachable,
+    /// The connection to it could not be encrypted.
+    #[error("the TLS handshake with it failed: {0}")]
+    Tls(#[source] TlsFault),
+    /// It wants a user name and a password, or others.
+    #[error("it asks for a user name and a password (http://user:password@proxy), or those given are wrong")]
+    Credentials,
+    /// It does not connect to the server. The number is an HTTP status.
+    #[error("it refused with status {0}")]
+    Refused(u16),
+    /// The connection to it broke, or its answer broke the rules.
+    #[error("its answer makes no sense; is it a proxy?")]
+    Connection,
 }
 
 impl Failure {

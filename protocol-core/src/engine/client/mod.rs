@@ -20,7 +20,7 @@ use crate::{Lane, Sid};
 
 pub use super::buffer::SendError;
 pub use config::Config;
-pub use error::{CloseReason, Ending, Failure, TransportError, UpgradeError};
+pub use error::{CloseReason, Ending, Failure, ProxyFault, TlsFault, TransportError, UpgradeError};
 pub use session::Session;
 pub use target::Timestamps;
 

@@ -659,8 +659,11 @@ fn the_next_transport_is_tried_only_where_that_is_asked_for() {
 
     let mut client = Client::open(config.clone());
     client.fail(0, Failure::Unreachable);
-    client.fail(1, Failure::Tls);
-    assert_eq!(client.end(), CloseReason::TransportError(TransportError::Poll(Failure::Tls)));
+    client.fail(1, Failure::Tls(TlsFault::Expired));
+    assert_eq!(
+        client.end(),
+        CloseReason::TransportError(TransportError::Poll(Failure::Tls(TlsFault::Expired)))
+    );
 
     let mut client = Client::open(Config { try_all_transports: false, ..config });
     client.fail(0, Failure::Unreachable);

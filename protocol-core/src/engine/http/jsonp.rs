@@ -23,6 +23,11 @@ impl Jsonp {
         Self { index: index.into() }
     }
 
+    /// The index: digits, or nothing.
+    pub fn index(&self) -> &str {
+        &self.index
+    }
+
     /// Appends the script that hands `payload` (UTF-8) to the client: `___eio[<index>]("<payload>");`. The content type
     /// is that of any text payload.
     pub fn wrap(&self, payload: &[u8], out: &mut Vec<u8>) {

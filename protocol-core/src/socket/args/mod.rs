@@ -15,7 +15,7 @@ use serde_json::de::StrRead;
 use thiserror::Error;
 
 use self::list::{Progress, Source, TopLevel};
-pub(crate) use self::transcode::{First, Listed};
+pub(crate) use self::transcode::{First, Followed, Listed};
 use super::json::{List, Scanner, Span};
 use super::msgpack::Reader;
 use super::{Attachments, DecodeError, Limits};
@@ -64,6 +64,16 @@ pub enum Raw<'a> {
     Json(&'a str),
     /// Valid msgpack.
     Msgpack(&'a [u8]),
+}
+
+impl Raw<'_> {
+    /// Whether the arrays and objects in it, and the `nesting` around it, are within the limit.
+    pub(super) fn is_nested_within(self, nesting: usize, limits: &Limits) -> bool {
+        match self {
+            Self::Json(text) => Scanner::new(text, 0, limits.nesting(), None).value(nesting).is_ok(),
+            Self::Msgpack(bytes) => Reader::new(bytes).skip(nesting, limits.nesting()).is_ok(),
+        }
+    }
 }
 
 /// Why arguments do not fit the type that was asked for. Arguments count from 1.

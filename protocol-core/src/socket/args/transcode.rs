@@ -67,6 +67,21 @@ impl Args {
     }
 }
 
+/// Arguments with one more text behind them.
+pub(crate) struct Followed<'a>(pub(crate) &'a Args, pub(crate) &'a str);
+
+impl Serialize for Followed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(args, last) = self;
+        let mut tuple = serializer.serialize_tuple(args.len() + 1)?;
+        for argument in *args {
+            tuple.serialize_element(&Argument { args, argument })?;
+        }
+        tuple.serialize_element(last)?;
+        tuple.end()
+    }
+}
+
 /// An event as a list, its name first.
 pub(crate) struct Listed<'a>(pub(crate) &'a Event);
 

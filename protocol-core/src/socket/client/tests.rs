@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::engine::Revision;
-use crate::engine::client::{self as engine, Failure, Input, TransportError};
+use crate::engine::client::{self as engine, Failure, Input, TlsFault, TransportError};
 use crate::engine::packet::{Frame, Packet};
 use crate::socket::{Body, Codec, DecodeError, Decoder, EncodeError, Encoded, Limits, Nsp, Raw};
 use crate::{Instant, Lane};
@@ -1270,7 +1270,7 @@ fn no_order_of_inputs_and_commands_breaks_the_machines() {
                 17 => manager.handle(Input::Flushed(lane), now),
                 18 if below(3) == 0 => match below(4) {
                     0 => manager.handle(Input::WsClosed(lane), now),
-                    1 => manager.handle(Input::Failed(lane, Failure::Tls), now),
+                    1 => manager.handle(Input::Failed(lane, Failure::Tls(TlsFault::Expired)), now),
                     2 => manager.handle(Input::WsFrame(lane, Frame::Binary(Bytes::from_static(b"x"))), now),
                     _ => manager.handle(Input::Response(lane, 400, Bytes::new()), now),
                 },

@@ -12,19 +12,24 @@ use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Args, Attachments, Body, Decoder, Event, Limits, Nsp, Raw, is_reserved_event, msgpack};
+use super::{
+    Args, Attachments, Body, Custom, Decoder, Event, Followed, Guard, Limits, Nsp, Packet, Parser, Payload,
+    Raw, is_reserved_event, msgpack,
+};
 use crate::engine::buffer::Compression;
 use crate::engine::packet::{Frame, Message};
 use crate::{AckId, Str};
 
 /// How packets are written: one parser per server, and its clients must use the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Codec {
     /// The default parser: JSON text, with attachments behind it (REFERENCE 3.1).
     #[default]
     Text,
     /// socket.io-msgpack-parser: one binary message for each packet (REFERENCE 3.8).
     Msgpack,
+    /// One of the application's own: [`Codec::custom`].
+    Custom(Custom),
 }
 
 /// A packet as the engine sends it: a head, which is text that already begins with the digit of an Engine.IO message
@@ -51,6 +56,20 @@ pub enum EncodeError {
 }
 
 impl Encoded {
+    /// A packet of these messages, in this order: what a [`Parser`] makes.
+    pub fn new(head: Message, attachments: Vec<Bytes>) -> Self {
+        let head = match head {
+            Message::Text(text) => Frame::Text([MESSAGE, &text].concat().into()),
+            Message::Binary(bytes) => Frame::Binary(bytes),
+        };
+        Self { head, attachments: attachments.into(), compression: Compression::Allowed }
+    }
+
+    /// A packet that was encoded before: its frames as they were, such as those of a recorded one.
+    pub fn from_frames(head: Frame, attachments: Vec<Bytes>) -> Self {
+        Self { head, attachments: attachments.into(), compression: Compression::Allowed }
+    }
+
     /// The frames, in the order they must be sent, with nothing in between.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame> + '_ {
         Frames { encoded: self, next: 0 }
@@ -94,7 +113,7 @@ impl Encoded {
 
     /// The event this encodes, as its receiver will decode it. `None` for every other packet.
     pub fn to_event(&self, codec: Codec) -> Option<Event> {
-        match self.decoded(codec)? {
+        match self.to_packet(codec)?.body {
             Body::Event(event) => Some(event),
             _ => None,
         }
@@ -102,26 +121,36 @@ impl Encoded {
 
     /// The arguments of the acknowledgement this encodes. `None` for every other packet.
     pub(super) fn to_ack_args(&self, codec: Codec) -> Option<Args> {
-        match self.decoded(codec)? {
+        match self.to_packet(codec)?.body {
             Body::Ack { args, .. } => Some(args),
             _ => None,
         }
     }
 
-    fn decoded(&self, codec: Codec) -> Option<Body> {
+    fn to_packet(&self, codec: Codec) -> Option<Packet> {
         let mut decoder = Decoder::new(codec, Limits::unbounded());
-        let packet = self.frames().find_map(|frame| {
+        self.frames().find_map(|frame| {
             let message = match frame {
                 Frame::Text(text) => Message::Text(text.slice_ref(text.get(1..)?)),
                 Frame::Binary(bytes) => Message::Binary(bytes),
             };
             decoder.push(message).ok()?
+        })
+    }
+
+    /// The head goes to a buffer, its bytes behind what is there.
+    fn append_to(self, out: &mut Vec<u8>) -> Attachments {
+        out.extend_from_slice(match &self.head {
+            Frame::Text(text) => text.as_bytes(),
+            Frame::Binary(bytes) => bytes,
         });
-        Some(packet?.body)
+        self.attachments
     }
 
     /// The same event with `offset` behind its arguments, as connection state recovery wants it (REFERENCE 4.8).
     /// The arguments are copied as they are. A packet that is no event stays as it is.
+    ///
+    /// It must have been written by a built-in parser: for others see [`Codec::with_offset`].
     pub fn with_offset(&self, offset: &str) -> Self {
         let head = match &self.head {
             Frame::Text(text) => Frame::Text(text::with_offset(text, offset)),
@@ -173,7 +202,24 @@ impl ExactSizeIterator for Frames<'_> {}
 /// Room for a small packet: most never grow out of it.
 const SMALL: usize = 128;
 
+/// The type of an Engine.IO message, before its text.
+const MESSAGE: &str = "4";
+
 impl Codec {
+    /// A parser of the application's own: a `static`, or any value that lives as long as the program.
+    pub const fn custom(parser: &'static dyn Parser) -> Self {
+        Self::Custom(Custom::new(parser))
+    }
+
+    /// The same, with the panics of a parser of the application's own contained by `guard`.
+    #[must_use]
+    pub const fn guarded(self, guard: Guard) -> Self {
+        match self {
+            Self::Custom(custom) => Self::Custom(custom.guarded(guard)),
+            built_in => built_in,
+        }
+    }
+
     /// An EVENT.
     ///
     /// `args` follows the rule of [`Args::decode`]: a tuple, a tuple struct or a fixed-size array is the argument
@@ -190,12 +236,17 @@ impl Codec {
         args: &T,
     ) -> Result<Encoded, EncodeError> {
         let mut head = Vec::with_capacity(SMALL);
-        let attachments = self.event_into(&mut head, nsp, ack, name, args)?;
-        self.encoded(head, attachments)
+        match self {
+            Self::Text | Self::Msgpack => {
+                let attachments = self.event_into(&mut head, nsp, ack, name, args)?;
+                self.encoded(head, attachments)
+            }
+            Self::Custom(custom) => custom_event(custom, nsp, ack, name, Args::encode(args)?),
+        }
     }
 
     /// Like [`event`](Self::event), but appends the head to a buffer of the caller, which may be reused: a small
-    /// event then costs no allocation. After an error the buffer is as it was.
+    /// event then costs no allocation with a built-in parser. After an error the buffer is as it was.
     ///
     /// # Errors
     /// As [`event`](Self::event).
@@ -213,6 +264,9 @@ impl Codec {
         match self {
             Self::Text => text::list(out, b'2', nsp, ack, Some(name), args),
             Self::Msgpack => msgpack::list(out, nsp, ack, Some(name), args).map(|()| Attachments::NONE),
+            Self::Custom(custom) => {
+                Ok(custom_event(custom, nsp, ack, name, Args::encode(args)?)?.append_to(out))
+            }
         }
     }
 
@@ -238,6 +292,7 @@ impl Codec {
             (Self::Msgpack, Raw::Msgpack(raw)) => {
                 Ok(Encoded::msgpack(msgpack::raw_list(nsp, ack, Some(name), raw, args.len())))
             }
+            (Self::Custom(custom), _) => custom_event(custom, nsp, ack, name, args.clone()),
             _ => self.event(nsp, ack, name, args),
         }
     }
@@ -248,8 +303,13 @@ impl Codec {
     /// [`EncodeError::Serialize`].
     pub fn ack<T: Serialize + ?Sized>(self, nsp: &Nsp, id: AckId, args: &T) -> Result<Encoded, EncodeError> {
         let mut head = Vec::with_capacity(SMALL);
-        let attachments = self.ack_into(&mut head, nsp, id, args)?;
-        self.encoded(head, attachments)
+        match self {
+            Self::Text | Self::Msgpack => {
+                let attachments = self.ack_into(&mut head, nsp, id, args)?;
+                self.encoded(head, attachments)
+            }
+            Self::Custom(custom) => custom_ack(custom, nsp, id, Args::encode(args)?),
+        }
     }
 
     /// Like [`ack`](Self::ack), into a buffer of the caller, as [`event_into`](Self::event_into) does it.
@@ -266,6 +326,7 @@ impl Codec {
         match self {
             Self::Text => text::list(out, b'3', nsp, Some(id), None, args),
             Self::Msgpack => msgpack::list(out, nsp, Some(id), None, args).map(|()| Attachments::NONE),
+            Self::Custom(custom) => Ok(custom_ack(custom, nsp, id, Args::encode(args)?)?.append_to(out)),
         }
     }
 
@@ -282,6 +343,7 @@ impl Codec {
             (Self::Msgpack, Raw::Msgpack(raw)) => {
                 Ok(Encoded::msgpack(msgpack::raw_list(nsp, Some(id), None, raw, args.len())))
             }
+            (Self::Custom(custom), _) => custom_ack(custom, nsp, id, args.clone()),
             _ => self.ack(nsp, id, args),
         }
     }
@@ -299,16 +361,26 @@ impl Codec {
         match self {
             Self::Text => Encoded::text(text::payload(b'0', nsp, payload)?, Attachments::NONE),
             Self::Msgpack => Ok(Encoded::msgpack(msgpack::connect(nsp, payload)?)),
+            Self::Custom(custom) => {
+                let payload = payload.map(custom_payload).transpose()?;
+                custom.encode(&Packet { nsp: nsp.clone(), body: Body::Connect(payload) })
+            }
         }
     }
 
     /// A DISCONNECT.
-    pub fn disconnect(self, nsp: &Nsp) -> Encoded {
+    ///
+    /// # Errors
+    /// What a parser of the application's own has against it; the built-in ones write it always.
+    pub fn disconnect(self, nsp: &Nsp) -> Result<Encoded, EncodeError> {
         let head = match self {
             Self::Text => Frame::Text(text::disconnect(nsp)),
             Self::Msgpack => Frame::Binary(msgpack::disconnect(nsp).into()),
+            Self::Custom(custom) => {
+                return custom.encode(&Packet { nsp: nsp.clone(), body: Body::Disconnect });
+            }
         };
-        Encoded { head, attachments: Attachments::NONE, compression: Compression::Allowed }
+        Ok(Encoded { head, attachments: Attachments::NONE, compression: Compression::Allowed })
     }
 
     /// A CONNECT_ERROR with the reason: an object `{"message", "data"?}`, or what revision 3 sends in its place.
@@ -324,15 +396,58 @@ impl Codec {
         match self {
             Self::Text => Encoded::text(text::payload(b'4', nsp, Some(payload))?, Attachments::NONE),
             Self::Msgpack => Ok(Encoded::msgpack(msgpack::connect_error(nsp, payload)?)),
+            Self::Custom(custom) => {
+                let body = Body::ConnectError(Some(custom_payload(payload)?));
+                custom.encode(&Packet { nsp: nsp.clone(), body })
+            }
+        }
+    }
+
+    /// The same event with `offset` behind its arguments, as connection state recovery wants it (REFERENCE 4.8).
+    /// Whatever cannot be written so stays as it is.
+    pub fn with_offset(self, event: &Encoded, offset: &str) -> Encoded {
+        match self {
+            Self::Text | Self::Msgpack => event.with_offset(offset),
+            Self::Custom(custom) => followed(custom, event, offset).unwrap_or_else(|| event.clone()),
         }
     }
 
     fn encoded(self, head: Vec<u8>, attachments: Attachments) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Text => Encoded::text(head, attachments),
             Self::Msgpack => Ok(Encoded::msgpack(head)),
+            Self::Text | Self::Custom(_) => Encoded::text(head, attachments),
         }
     }
+}
+
+fn custom_event(
+    custom: Custom,
+    nsp: &Nsp,
+    ack: Option<AckId>,
+    name: &str,
+    args: Args,
+) -> Result<Encoded, EncodeError> {
+    if is_reserved_event(name) {
+        return Err(EncodeError::ReservedEvent);
+    }
+    let body = Body::Event(Event::new(name, args).with_ack(ack));
+    custom.encode(&Packet { nsp: nsp.clone(), body })
+}
+
+fn followed(custom: Custom, event: &Encoded, last: &str) -> Option<Encoded> {
+    let Packet { nsp, body: Body::Event(event) } = event.to_packet(Codec::Custom(custom))? else {
+        return None;
+    };
+    let args = Args::encode(&Followed(event.args(), last)).ok()?;
+    custom_event(custom, &nsp, event.ack, event.name(), args).ok()
+}
+
+fn custom_ack(custom: Custom, nsp: &Nsp, id: AckId, args: Args) -> Result<Encoded, EncodeError> {
+    custom.encode(&Packet { nsp: nsp.clone(), body: Body::Ack { id: Some(id), args } })
+}
+
+fn custom_payload<T: Serialize + ?Sized>(payload: &T) -> Result<Payload, EncodeError> {
+    Payload::encode(payload).map_err(|error| EncodeError::Serialize { reason: error.reason })
 }
 
 impl serde::ser::Error for EncodeError {
@@ -392,8 +507,8 @@ mod tests {
             (CODEC.connect(&admin, Some(&json!({"token": "x"}))), r#"40/admin,{"token":"x"}"#),
             (CODEC.connect_error(&admin, &json!({"message": "m"})), r#"44/admin,{"message":"m"}"#),
             (CODEC.connect_error(&admin, "plainerr"), r#"44/admin,"plainerr""#),
-            (Ok(CODEC.disconnect(&Nsp::ROOT)), "41"),
-            (Ok(CODEC.disconnect(&admin)), "41/admin,"),
+            (CODEC.disconnect(&Nsp::ROOT), "41"),
+            (CODEC.disconnect(&admin), "41/admin,"),
         ];
         for (encoded, text) in rows {
             assert_eq!(head(&encoded.unwrap()), text);

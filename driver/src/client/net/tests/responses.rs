@@ -204,10 +204,10 @@ fn a_request_times_out_wherever_it_hangs() {
 fn who_cannot_be_reached_is_said() {
     play(|scene| async move {
         scene.net.set_reach(([127, 0, 0, 1], 80).into(), crate::sim::Reach::Refused);
-        assert_eq!(scene.network.get("/".into()).await, Err(Failure::Unreachable));
+        assert_eq!(scene.network.get("/".into()).await, Err(Failure::Refused));
         assert_eq!(
             scene.network.websocket(socketio_core::Lane(1), "/".into()).await.err(),
-            Some(Failure::Unreachable)
+            Some(Failure::Refused)
         );
     });
     play_at("http://nowhere.test", NetworkConfig::default(), |scene| async move {

@@ -227,8 +227,7 @@ impl<W> Manager<W> {
         let Some(index) = self.index(slot) else { return };
         if self.sockets[index].is_active() {
             let was_connected = self.sockets[index].is_connected();
-            if was_connected {
-                let encoded = self.config.codec.disconnect(&self.sockets[index].nsp);
+            if was_connected && let Ok(encoded) = self.config.codec.disconnect(&self.sockets[index].nsp) {
                 self.with(index, |_, cx| cx.send(&encoded));
             }
             self.retire(index, now);

@@ -31,8 +31,9 @@ impl<W> Manager<W> {
             }
             (Body::Connect(_), Phase::Abandoned(then)) => {
                 let then = *then;
-                let encoded = self.config.codec.disconnect(&packet.nsp);
-                self.with(index, |_, cx| cx.send(&encoded));
+                if let Ok(encoded) = self.config.codec.disconnect(&packet.nsp) {
+                    self.with(index, |_, cx| cx.send(&encoded));
+                }
                 self.answered(index, then);
             }
             // A server of old times lets the client in unasked.

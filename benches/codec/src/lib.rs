@@ -1,0 +1,179 @@
+//! The cases by which the codec is measured, each the whole way: from what a transport hands over to what the application
+//! asked for, or from a value to the frames that leave.
+//!
+//! The same functions are timed alone (`cargo bench -p socketio-bench-codec --bench wall`) and beside other parsers
+//! (`cargo xtask bench --codec`).
+
+use serde::{Deserialize, Serialize};
+use socketio_core::engine::packet::{Frame, Message, Packet as EnginePacket};
+use socketio_core::engine::{Revision, payload};
+use socketio_core::socket::{Attachments, Body, Codec, Decoder, Encoded, Event, Limits, Nsp, Raw};
+use socketio_core::{Bytes, Str};
+
+/// A small event in text.
+pub const SMALL: &str = r#"2["chat","hello world"]"#;
+
+/// An event with two attachments in a struct.
+pub const BINARY: &str = r#"52-["up",{"a":{"_placeholder":true,"num":0},"b":{"_placeholder":true,"num":1}}]"#;
+
+/// An object of 1 KiB, with nesting, numbers, escapes and a character that is not ASCII.
+pub const OBJECT: &str = include_str!("../fixtures/obj1k.json");
+
+/// What the two attachments are decoded into.
+#[derive(Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "two attachments")]
+pub struct Pair {
+    pub a: Bytes,
+    pub b: Bytes,
+}
+
+/// A decoder of the text parser.
+pub fn text_decoder() -> Decoder {
+    Decoder::new(Codec::Text, Limits::default())
+}
+
+/// A decoder of the msgpack parser.
+pub fn msgpack_decoder() -> Decoder {
+    Decoder::new(Codec::Msgpack, Limits::default())
+}
+
+/// An attachment of 1 KiB.
+pub fn blob() -> Bytes {
+    shared(&[7; 1024])
+}
+
+/// Bytes in the form in which a transport has them: a reference count and a slice.
+pub fn shared(bytes: &[u8]) -> Bytes {
+    let bytes = Bytes::copy_from_slice(bytes);
+    drop(bytes.clone()); // a first clone allocates the count
+    bytes
+}
+
+/// The same for text.
+pub fn shared_text(text: &str) -> Str {
+    Str::try_from(shared(text.as_bytes())).unwrap_or_default()
+}
+
+/// An event of [`OBJECT`] in text.
+pub fn big() -> String {
+    format!("2[\"chat\",{OBJECT}]")
+}
+
+/// [`OBJECT`] as a value.
+pub fn object() -> serde_json::Value {
+    serde_json::from_str(OBJECT).unwrap_or_default()
+}
+
+/// A polling payload of 16 small events.
+pub fn polling_payload() -> String {
+    vec![format!("4{SMALL}"); 16].join("\u{1e}")
+}
+
+/// The frames of such a payload.
+pub fn polling_frames() -> Vec<Frame> {
+    vec![Frame::Text(shared_text(&format!("4{SMALL}"))); 16]
+}
+
+/// A small event as one msgpack message.
+pub fn msgpack_small() -> Bytes {
+    msgpack(&"hello world", "chat")
+}
+
+/// An event with two attachments as one msgpack message.
+pub fn msgpack_binary() -> Bytes {
+    msgpack(&Pair { a: blob(), b: blob() }, "up")
+}
+
+fn msgpack<T: Serialize>(value: &T, name: &str) -> Bytes {
+    match Codec::Msgpack.event(&Nsp::ROOT, None, name, value).map(|encoded| encoded.head().clone()) {
+        Ok(Frame::Binary(bytes)) => shared(&bytes),
+        _ => Bytes::new(),
+    }
+}
+
+/// A message to an event. The name is looked at, as a server does to find the handler.
+///
+/// # Panics
+/// When it is none.
+pub fn event(decoder: &mut Decoder, message: Message) -> Event {
+    match decoder.push(message) {
+        Ok(Some(packet)) => match packet.body {
+            Body::Event(event) if event.name() == "chat" || event.name() == "up" => event,
+            other => panic!("not the event: {other:?}"),
+        },
+        other => panic!("no packet: {other:?}"),
+    }
+}
+
+/// A small event, to the application's `String`.
+pub fn decode_to_string(decoder: &mut Decoder, text: Str) -> Option<String> {
+    event(decoder, Message::Text(text)).args().decode().ok()
+}
+
+/// Bytes of a websocket message to raw arguments, the check for UTF-8 included; how many bytes they are.
+pub fn decode_to_raw(decoder: &mut Decoder, bytes: Bytes) -> usize {
+    let Ok(text) = Str::try_from(bytes) else { return 0 };
+    match event(decoder, Message::Text(text)).args().raw() {
+        Raw::Json(text) => text.len(),
+        Raw::Msgpack(bytes) => bytes.len(),
+    }
+}
+
+/// An object, to any JSON value.
+pub fn decode_to_value(decoder: &mut Decoder, text: Str) -> Option<serde_json::Value> {
+    event(decoder, Message::Text(text)).args().decode().ok()
+}
+
+/// Text and two attachments, to a struct of [`Bytes`].
+pub fn decode_binary(decoder: &mut Decoder, head: Str, blobs: [Bytes; 2]) -> Option<Pair> {
+    let [a, b] = blobs;
+    for message in [Message::Text(head), Message::Binary(a)] {
+        if !matches!(decoder.push(message), Ok(None)) {
+            return None;
+        }
+    }
+    event(decoder, Message::Binary(b)).args().decode().ok()
+}
+
+/// A small msgpack message, to the application's `String`.
+pub fn decode_msgpack_to_string(decoder: &mut Decoder, message: Bytes) -> Option<String> {
+    event(decoder, Message::Binary(message)).args().decode().ok()
+}
+
+/// A msgpack message with two byte strings, to a struct of [`Bytes`].
+pub fn decode_msgpack_binary(decoder: &mut Decoder, message: Bytes) -> Option<Pair> {
+    event(decoder, Message::Binary(message)).args().decode().ok()
+}
+
+/// One Engine.IO packet out of its websocket frame.
+pub fn decode_engine_packet(frame: Str) -> Option<EnginePacket> {
+    EnginePacket::decode(Revision::V4, Frame::Text(frame)).ok()
+}
+
+/// A polling payload, from the bytes of the body to packets; how many.
+pub fn decode_payload(body: Bytes) -> usize {
+    payload::decode(payload::text(body)).map_while(Result::ok).map(std::hint::black_box).count()
+}
+
+/// A value to the frames of an event.
+pub fn encode<T: Serialize>(codec: Codec, name: &str, value: &T) -> Option<Encoded> {
+    codec.event(&Nsp::ROOT, None, name, value).ok()
+}
+
+/// The same into a buffer that is used again.
+pub fn encode_into<T: Serialize>(codec: Codec, out: &mut Vec<u8>, value: &T) -> Option<Attachments> {
+    out.clear();
+    codec.event_into(out, &Nsp::ROOT, None, "chat", value).ok()
+}
+
+/// Frames to the body of a poll, into a buffer that is used again.
+pub fn encode_payload(frames: &[Frame], out: &mut Vec<u8>) -> usize {
+    out.clear();
+    payload::encode(frames, out);
+    out.len()
+}
+
+/// What a further recipient of a broadcast costs the codec.
+pub fn one_more_recipient(encoded: &Encoded) -> Frame {
+    encoded.head().clone()
+}

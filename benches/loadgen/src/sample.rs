@@ -1,0 +1,46 @@
+//! What the kernel says about the server's process.
+use std::fs;
+use std::time::Instant;
+
+/// CPU time of a process at one moment, in seconds.
+#[derive(Clone, Copy)]
+pub struct Sample {
+    pub at: Instant,
+    pub user: f64,
+    pub system: f64,
+    /// The threads' time on a CPU, to the nanosecond; the two above are counted in ticks of 10 ms.
+    pub running: f64,
+}
+
+pub fn cpu(pid: u32) -> Sample {
+    let (user, system) = ticks(pid).unwrap_or_default();
+    let running = running(pid);
+    Sample { at: Instant::now(), user, system, running }
+}
+
+/// Resident memory in KiB.
+pub fn rss_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+fn ticks(pid: u32) -> Option<(f64, f64)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let mut fields = stat[stat.rfind(')')? + 2..].split(' ').skip(11);
+    let mut seconds = || Some(fields.next()?.parse::<f64>().ok()? / TICKS_PER_SECOND);
+    Some((seconds()?, seconds()?))
+}
+
+fn running(pid: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let nanos = tasks.filter_map(|task| {
+        let schedstat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        schedstat.split(' ').next()?.parse::<f64>().ok()
+    });
+    nanos.sum::<f64>() / 1e9
+}
+
+/// `USER_HZ`: what Linux shows in `/proc`, whatever it counts in.
+const TICKS_PER_SECOND: f64 = 100.0;

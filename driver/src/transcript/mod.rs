@@ -1,0 +1,225 @@
+//! What happened to one client, word for word: enough to let it happen again.
+//!
+//! A [`Peer`] is a state machine: the same inputs and commands at the same times give the same outputs. With the target
+//! [`TARGET`] at trace level every session that opens writes down all of them, a [`Line`] each, in the order in which
+//! the peer saw them. [`Replay`] feeds such lines to a fresh
+//! peer and says where it answers differently.
+//!
+//! ```text
+//! RUST_LOG=socketio_driver::transcript=trace
+//! {"client":3,"at":31,"in":{"ws_frame":[4,{"text":"2probe"}]}}
+//! {"client":3,"at":31,"out":{"ws_send":[4,{"text":"3probe"}]}}
+//! ```
+//!
+//! Whether a session is written down is decided when it opens, since half a transcript replays nothing. One that is not
+//! costs a branch per call. Lines are gathered under the client's lock and handed to the log by its pump without it.
+//!
+//! A transcript holds everything a client said and was told, secrets included.
+
+mod line;
+mod remote;
+mod replay;
+
+use std::fmt::Display;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::Serialize;
+use socketio_core::engine::server::{Input, Opening};
+use socketio_core::peer::{Config, Delivery, Output, Peer, SendError};
+use socketio_core::socket::Encoded;
+use socketio_core::socket::server::{CommandError, RefuseError, Slot};
+use socketio_core::{AckId, Instant, Lane, Sid};
+
+pub use line::{Command, Data, Entry, Line, Opened, Out, OutEvent, Packet};
+pub use remote::Settings;
+pub use replay::{Mismatch, Replay};
+
+use crate::ack::Waiter;
+
+/// The target of the log's events.
+pub const TARGET: &str = module_path!();
+
+/// A peer, and what is written down of it. Whatever changes the peer goes through here; that it can be looked at but not
+/// changed in another way is what [`Deref`] without `DerefMut` says.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    peer: Peer<Waiter>,
+    tape: Option<Box<Tape>>,
+}
+
+/// Lines that wait for the pump.
+#[derive(Debug, Default)]
+struct Tape {
+    lines: Vec<(Instant, Entry)>,
+    now: Instant,
+}
+
+impl Recorded {
+    pub(crate) fn polling(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
+        let tape = Tape::begin(|| Entry::Open(Opened::polling(lane, &opening, &config).into()), now);
+        Self { peer: Peer::polling(config, opening, lane, now), tape }
+    }
+
+    pub(crate) fn websocket(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
+        let tape = Tape::begin(|| Entry::Open(Opened::websocket(lane, &opening, &config).into()), now);
+        Self { peer: Peer::websocket(config, opening, lane, now), tape }
+    }
+
+    /// Whether it is written down.
+    pub(crate) const fn is_recorded(&self) -> bool {
+        self.tape.is_some()
+    }
+
+    /// What was written down since the last call.
+    pub(crate) fn take_lines(&mut self) -> Vec<(Instant, Entry)> {
+        self.tape.as_mut().map(|tape| std::mem::take(&mut tape.lines)).unwrap_or_default()
+    }
+
+    pub(crate) fn handle(&mut self, input: Input, now: Instant) {
+        self.note_at(now, || Entry::In(input.clone()));
+        self.peer.handle(input, now);
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.note_at(now, || Entry::Due {});
+        self.peer.handle_timeout(now);
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output<Waiter>> {
+        let output = self.peer.poll_output();
+        if let Some(output) = &output {
+            self.note(|| Entry::Out(Out::of(output)));
+        }
+        output
+    }
+
+    pub(crate) fn accept(&mut self, slot: Slot, sid: &Sid, pid: Option<&Sid>) -> Result<(), CommandError> {
+        self.note(|| Command::accept(slot, sid, pid).into());
+        let result = self.peer.accept(slot, sid, pid);
+        self.note_error(result)
+    }
+
+    pub(crate) fn refuse<T: Serialize>(
+        &mut self,
+        slot: Slot,
+        message: &str,
+        data: Option<&T>,
+    ) -> Result<(), RefuseError> {
+        self.note(|| Command::refuse(slot, message, data).into());
+        let result = self.peer.refuse(slot, message, data);
+        self.note_error(result)
+    }
+
+    pub(crate) fn refuse_unknown(&mut self, slot: Slot) -> Result<(), RefuseError> {
+        self.note(|| Command::RefuseUnknown { slot: slot.0 }.into());
+        let result = self.peer.refuse_unknown(slot);
+        self.note_error(result)
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        slot: Slot,
+        encoded: &Encoded,
+        delivery: Delivery,
+    ) -> Result<(), SendError> {
+        self.note(|| Command::send(slot, encoded, delivery).into());
+        let result = self.peer.send(slot, encoded, delivery);
+        self.note_error(result)
+    }
+
+    pub(crate) fn send_with_ack(
+        &mut self,
+        slot: Slot,
+        encoded: &Encoded,
+        id: AckId,
+        waiter: Waiter,
+        deadline: Option<Instant>,
+    ) -> Result<(), (SendError, Waiter)> {
+        self.note(|| Command::send_with_ack(slot, encoded, id, deadline).into());
+        let result = self.peer.send_with_ack(slot, encoded, id, waiter, deadline);
+        result.map_err(|(error, waiter)| (self.note_failure(error), waiter))
+    }
+
+    pub(crate) fn forget_ack(&mut self, slot: Slot, id: AckId) -> Option<Waiter> {
+        self.note(|| Command::ForgetAck { slot: slot.0, id: id.0 }.into());
+        self.peer.forget_ack(slot, id)
+    }
+
+    pub(crate) fn leave(&mut self, slot: Slot, now: Instant) {
+        self.note_at(now, || Command::Leave { slot: slot.0 }.into());
+        self.peer.leave(slot, now);
+    }
+
+    pub(crate) fn disconnect(&mut self, now: Instant) {
+        self.note_at(now, || Command::Disconnect.into());
+        self.peer.disconnect(now);
+    }
+
+    pub(crate) fn shut_down(&mut self, now: Instant) {
+        self.note_at(now, || Command::ShutDown.into());
+        self.peer.shut_down(now);
+    }
+
+    pub(crate) fn wind_down(&mut self, now: Instant) {
+        self.note_at(now, || Command::WindDown.into());
+        self.peer.wind_down(now);
+    }
+
+    pub(crate) fn give_up(&mut self, now: Instant) {
+        self.note_at(now, || Command::GiveUp.into());
+        self.peer.give_up(now);
+    }
+
+    fn note_at(&mut self, now: Instant, entry: impl FnOnce() -> Entry) {
+        if let Some(tape) = &mut self.tape {
+            tape.now = now;
+        }
+        self.note(entry);
+    }
+
+    fn note(&mut self, entry: impl FnOnce() -> Entry) {
+        let Some(tape) = &mut self.tape else { return };
+        match tape.lines.len() {
+            0..MAX_LINES => tape.lines.push((tape.now, entry())),
+            MAX_LINES => tape.lines.push((tape.now, Entry::BrokenOff {})),
+            _ => {}
+        }
+    }
+
+    fn note_error<E: Display>(&mut self, result: Result<(), E>) -> Result<(), E> {
+        result.map_err(|error| self.note_failure(error))
+    }
+
+    fn note_failure<E: Display>(&mut self, error: E) -> E {
+        self.note(|| Entry::Failed(error.to_string()));
+        error
+    }
+}
+
+impl Deref for Recorded {
+    type Target = Peer<Waiter>;
+
+    fn deref(&self) -> &Peer<Waiter> {
+        &self.peer
+    }
+}
+
+impl Tape {
+    fn begin(open: impl FnOnce() -> Entry, now: Instant) -> Option<Box<Self>> {
+        tracing::enabled!(target: TARGET, tracing::Level::TRACE)
+            .then(|| Box::new(Self { lines: vec![(now, open())], now }))
+    }
+}
+
+/// Hands lines to the log.
+pub(crate) fn log(client: u64, lines: Vec<(Instant, Entry)>) {
+    for (at, entry) in lines {
+        let line = Line { client, at, entry };
+        tracing::trace!(target: TARGET, "{line}");
+    }
+}
+
+/// Most lines that wait for the pump; it takes them whenever it has run. A program that gets there is stuck in a loop
+/// that sends, and its transcript ends.
+const MAX_LINES: usize = 100_000;
