@@ -19,17 +19,19 @@ use std::task::{Context, Poll};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Deserialize;
 use serde_json::Value;
+use socketio_core::engine::close::CloseReason;
 use socketio_core::engine::server::Input;
 use socketio_core::engine::{Revision, Transport};
 use socketio_core::peer::{Delivery, Event, Output, SendError};
 use socketio_core::socket::recovery;
-use socketio_core::socket::server::{self as protocol, RefuseError, Slot};
+use socketio_core::socket::server::{self as protocol, ProtocolError, RefuseError, Slot};
 use socketio_core::socket::{self as packet, DisconnectReason, Nsp, Payload};
 use socketio_core::{Instant, Sid};
 
 use crate::ack::Waiter;
 use crate::backlog::Backlog;
 use crate::cell::{Answer, Cell};
+use crate::conn::{Description, Disconnect};
 use crate::dispatch::{self, Done, SocketError, Table, Task};
 use crate::handshake::{Handshake, RequestInfo};
 use crate::namespace::{ConnectError, Namespace};
@@ -53,6 +55,8 @@ pub(crate) struct Pump {
     /// What the timer is set to.
     armed: Instant,
     closed: bool,
+    /// How the client broke the protocol, if that is why it goes.
+    violation: Option<ProtocolError>,
     /// Counts this client as one that is here.
     _present: Present,
     /// Around all that is done for this client, its handlers included: what they log can be told apart. The number says
@@ -81,6 +85,7 @@ impl Pump {
             timer,
             armed: now,
             closed: false,
+            violation: None,
             _present: present,
             span,
             recorded,
@@ -265,6 +270,7 @@ impl Pump {
             protocol::Event::Left { slot, reason } => self.left(slot, reason, cx),
             protocol::Event::Violation(error) => {
                 tracing::debug!(sid = %self.cell.sid(), %error, "closed: the client broke the protocol");
+                self.violation = Some(error.clone());
                 let error = Arc::new(SocketError::from(error));
                 let sockets: Vec<_> = self.sockets.iter().map(|(_, socket)| socket.clone()).collect();
                 for socket in sockets.iter().filter(|socket| socket.is_connected()) {
@@ -458,7 +464,9 @@ impl Pump {
         let tables = tables(&socket);
         if was_connected {
             let namespace = socket.namespace().name();
-            tracing::debug!(socket = %socket.id(), namespace, %reason, "socket left");
+            let disconnection = Disconnect { reason, description: self.describe(reason) };
+            tracing::debug!(socket = %socket.id(), namespace, reason = %disconnection, "socket left");
+            socket.set_disconnection(disconnection);
             for table in tables.iter().flatten() {
                 table.disconnecting_tasks(&socket, reason).for_each(|task| self.run(task, cx));
             }
@@ -474,6 +482,20 @@ impl Pump {
             }
         }
         socket.clear_handlers();
+    }
+
+    /// What is known beyond the reason.
+    fn describe(&self, reason: DisconnectReason) -> Option<Description> {
+        match reason {
+            DisconnectReason::TransportError => match self.cell.peek(|peer| peer.close_reason()).flatten() {
+                Some(CloseReason::TransportError(fault)) => Some(fault.into()),
+                _ => None,
+            },
+            DisconnectReason::ForcedClose | DisconnectReason::ForcedServerClose => {
+                self.violation.clone().map(Description::from)
+            }
+            _ => None,
+        }
     }
 
     /// Keeps what a client is, for the case that it comes back.

@@ -39,6 +39,12 @@ use crate::ws::{self, Ws};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
+/// Whether a connection is encrypted: an extension of the requests given to a [`Service`], for `handshake().is_secure()`.
+/// Without it a connection is taken for a plain one: what headers like `X-Forwarded-Proto` claim is not believed, since
+/// anybody can send them. Who has a proxy in front that sets them looks at them, and adds this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecureConnection(pub bool);
+
 /// The server as a tower service, to be mounted into a server of your own at its path (`/socket.io/`).
 ///
 /// Requests for anything else get the [fallback](crate::ServerBuilder::fallback), which is a 404 by default. The
@@ -63,8 +69,11 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let hub = self.hub.clone();
-        let from =
-            From { address: request.extensions().get::<PeerAddress>().map(|peer| peer.0), secure: false };
+        let extensions = request.extensions();
+        let from = From {
+            address: extensions.get::<PeerAddress>().map(|peer| peer.0),
+            secure: extensions.get::<SecureConnection>().is_some_and(|secure| secure.0),
+        };
         Box::pin(async move {
             Ok(match handle(&hub, request, from).await {
                 Handled::Response(response) => response,

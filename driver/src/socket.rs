@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -21,6 +21,7 @@ use socketio_core::{AckId, Instant, Sid};
 
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
 use crate::cell::Cell;
+use crate::conn::{Conn, Disconnect};
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
@@ -48,6 +49,8 @@ struct Shared {
     seated: AtomicBool,
     /// Whether its own table has handlers for outgoing events.
     watched: AtomicBool,
+    /// Set when it leaves.
+    disconnection: OnceLock<Box<Disconnect>>,
     /// Most sockets have neither handlers nor data of their own.
     own: Mutex<Option<Box<Own>>>,
 }
@@ -93,6 +96,7 @@ impl Socket {
             over: AtomicBool::new(false),
             seated: AtomicBool::new(false),
             watched: AtomicBool::new(false),
+            disconnection: OnceLock::new(),
             own: Mutex::new(None),
         }))
     }
@@ -134,6 +138,22 @@ impl Socket {
     /// Whether the server has made it leave: what the client sent before it knew is not heard any more.
     pub(crate) fn is_leaving(&self) -> bool {
         self.0.leaving.load(Ordering::Acquire) || self.0.cell.is_leaving()
+    }
+
+    /// Why it left its namespace, with a description where something was wrong; `None` before. Known from the
+    /// [disconnecting](Self::on_disconnecting) handlers on.
+    pub fn disconnection(&self) -> Option<&Disconnect> {
+        self.0.disconnection.get().map(|disconnection| &**disconnection)
+    }
+
+    pub(crate) fn set_disconnection(&self, disconnection: Disconnect) {
+        // It leaves once.
+        let _ = self.0.disconnection.set(Box::new(disconnection));
+    }
+
+    /// The connection it shares with the client's sockets in other namespaces.
+    pub fn conn(&self) -> Conn {
+        Conn::new(self.0.cell.clone(), self.0.handshake.request.clone())
     }
 
     /// The transport its packets travel on now, or `None` once the connection is closed.
@@ -243,7 +263,8 @@ impl Socket {
         self.edit(|table| table.use_event_middleware(middleware));
     }
 
-    /// Calls `handler` when the socket is about to leave, its rooms still known.
+    /// Calls `handler` when the socket is about to leave, its rooms still known. What goes beyond the reason
+    /// [`disconnection`](Self::disconnection) says.
     pub fn on_disconnecting<F, Fut>(&self, handler: F) -> ListenerId
     where
         F: Fn(Self, DisconnectReason) -> Fut + Send + Sync + 'static,
@@ -252,7 +273,7 @@ impl Socket {
         self.edit(|table| table.on_disconnecting(handler))
     }
 
-    /// Calls `handler` when the socket has left.
+    /// Calls `handler` when the socket has left. What goes beyond the reason [`disconnection`](Self::disconnection) says.
     pub fn on_disconnect<F, Fut>(&self, handler: F) -> ListenerId
     where
         F: Fn(Self, DisconnectReason) -> Fut + Send + Sync + 'static,

@@ -77,6 +77,7 @@ pub struct Peer<W> {
     session: Session,
     connection: Connection<W>,
     outputs: VecDeque<Output<W>>,
+    closed: Option<CloseReason>,
 }
 
 impl<W> Peer<W> {
@@ -94,7 +95,7 @@ impl<W> Peer<W> {
 
     fn new(config: Arc<Config>, session: Session, now: Instant) -> Self {
         let connection = Connection::new(&config.socket, session.revision(), now);
-        let mut peer = Self { config, session, connection, outputs: VecDeque::new() };
+        let mut peer = Self { config, session, connection, outputs: VecDeque::new(), closed: None };
         peer.drain(now);
         peer
     }
@@ -112,6 +113,11 @@ impl<W> Peer<W> {
     /// The transport its packets travel on now, or `None` once it is closed.
     pub fn transport(&self) -> Option<Transport> {
         self.session.transport()
+    }
+
+    /// Why its session ended, from the time on at which the sockets leave; `None` before.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.closed
     }
 
     /// The id of a socket of this client: `generated`, or in revision 3 one that tells the session's, since its clients
@@ -347,6 +353,7 @@ impl<W> Peer<W> {
                 engine::Event::Message(_) => return,
                 engine::Event::Drained => Event::Drained,
                 engine::Event::Closed(reason) => {
+                    self.closed = Some(reason);
                     self.connection.close(reason.into());
                     self.take_events();
                     Event::Closed(reason)

@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Ack, Bytes, DisconnectReason, PeerAddress, Server, Socket};
+use socketio_driver::{Ack, Bytes, DisconnectReason, PeerAddress, SecureConnection, Server, Socket};
 use socketio_tests::client::{Frame, Gone, How, Http, PATH, WebSocket};
 use socketio_tests::every_runtime::on_tokio;
 use socketio_tests::on_every_runtime;
@@ -114,6 +114,40 @@ async fn in_axum(rt: Arc<dyn Runtime>) -> Stage {
     .await
 }
 
+async fn secure_by_extension(rt: Arc<dyn Runtime>) {
+    for secure in [None, Some(false), Some(true)] {
+        let stage = Stage::mounted(Arc::clone(&rt), async |server| {
+            let mark = from_fn(move |mut request: Request, next: Next| {
+                if let Some(secure) = secure {
+                    request.extensions_mut().insert(SecureConnection(secure));
+                }
+                next.run(request)
+            });
+            let app = Router::new().route_service(PATH, server.service()).layer(mark);
+            let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
+            let at = listener.local_addr().unwrap();
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            at
+        })
+        .await;
+        let mut http = Http::connect(&*stage.rt, stage.at).await.unwrap();
+        // Anybody can send that.
+        let claims = "X-Forwarded-Proto: https\r\nForwarded: proto=https\r\nFront-End-Https: on";
+        let target = format!("{PATH}?EIO=4&transport=polling");
+        http.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n{claims}\r\n\r\n").as_bytes()).await.unwrap();
+        let open = http.response().await.unwrap().text();
+        let open: serde_json::Value = serde_json::from_str(&open[1..]).unwrap();
+        let target = format!("{target}&sid={}", open["sid"].as_str().unwrap());
+        http.post(&target, b"40").await.unwrap();
+        assert_eq!(http.response().await.unwrap().status, 200);
+        stage.until("it has joined", || stage.server.sockets_count() == 1).await;
+        assert_eq!(stage.server.sockets()[0].handshake().is_secure(), secure == Some(true));
+        http.post(&target, b"1").await.unwrap();
+        http.response().await.unwrap();
+        stage.is_empty_after(http).await;
+    }
+}
+
 async fn every_transport(rt: Arc<dyn Runtime>) {
     let stage = in_axum(rt).await;
     let log = set_up(&stage.server);
@@ -199,6 +233,11 @@ fn axum_carries_every_transport() {
 #[test]
 fn axum_serves_the_application_beside_it() {
     on_tokio("axum_serves_the_application_beside_it", beside_the_application);
+}
+
+#[test]
+fn a_request_says_by_an_extension_that_it_is_encrypted() {
+    on_tokio("a_request_says_by_an_extension_that_it_is_encrypted", secure_by_extension);
 }
 
 #[test]
