@@ -91,6 +91,8 @@ pub enum Command {
     Leave { slot: u32 },
     /// [`Peer::disconnect`](socketio_core::peer::Peer::disconnect).
     Disconnect,
+    /// [`Peer::close`](socketio_core::peer::Peer::close).
+    Close,
     /// [`Peer::shut_down`](socketio_core::peer::Peer::shut_down).
     ShutDown,
     /// [`Peer::wind_down`](socketio_core::peer::Peer::wind_down).

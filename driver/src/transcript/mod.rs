@@ -156,6 +156,11 @@ impl Recorded {
         self.peer.disconnect(now);
     }
 
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.note_at(now, || Command::Close.into());
+        self.peer.close(now);
+    }
+
     pub(crate) fn shut_down(&mut self, now: Instant) {
         self.note_at(now, || Command::ShutDown.into());
         self.peer.shut_down(now);

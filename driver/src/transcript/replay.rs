@@ -180,6 +180,10 @@ impl Command {
                 peer.disconnect(now);
                 Ok(())
             }
+            Self::Close => {
+                peer.close(now);
+                Ok(())
+            }
             Self::ShutDown => {
                 peer.shut_down(now);
                 Ok(())
