@@ -1,8 +1,11 @@
 //! One websocket: bytes of a connection on one side, frames on the other.
 //!
 //! RFC 6455 is tungstenite's, run over buffers in memory so that one short-lived read buffer serves every
-//! connection, and so that everything queued leaves in one write. This file only moves bytes; what a frame means the
-//! core decides.
+//! connection, and so that everything queued leaves in one write. Messages in one frame, nearly all there is, go past it:
+//! see [`inbox`]. This file only moves bytes; what a frame means the core decides.
+
+mod frame;
+mod inbox;
 
 use std::future::{Future as _, poll_fn};
 use std::io::{self, Read, Write};
@@ -17,11 +20,13 @@ use socketio_core::engine::close::TransportFault;
 use socketio_core::engine::packet::Frame;
 use socketio_core::{Bytes, Instant, Lane, Str};
 use tungstenite::error::{CapacityError, Error};
-use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tungstenite::protocol::frame::{CloseFrame, Frame as WireFrame, FrameHeader};
+use tungstenite::protocol::frame::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
+use self::frame::{BINARY, MAX_HEADER_BYTES, TEXT, apply_mask, push_header};
+use self::inbox::{Frames, Inbox, Payload};
 use crate::runtime::{Io, Runtime};
 
 /// A websocket that belongs to a session.
@@ -31,7 +36,9 @@ pub(crate) struct Ws {
     io: Box<dyn Io>,
     /// Bytes that arrived behind the handshake, before this existed.
     early: Bytes,
-    protocol: Box<WebSocketContext>,
+    inbox: Inbox,
+    /// Made for the first frame that is not a plain message, or for the close: many websockets go without for hours.
+    protocol: Option<Box<WebSocketContext>>,
     /// Bytes to write, the first `written` of which are gone already.
     out: Vec<u8>,
     written: usize,
@@ -81,17 +88,12 @@ impl Ws {
     }
 
     fn new(role: Role, lane: Lane, io: Box<dyn Io>, early: Bytes, max_message_bytes: usize) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(IDLE_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(max_message_bytes))
-            .max_frame_size(Some(max_message_bytes));
-        let protocol = Box::new(WebSocketContext::new(role, Some(config)));
         Self {
             lane,
             io,
             early,
-            protocol,
+            inbox: Inbox::new(role, max_message_bytes),
+            protocol: None,
             out: Vec::new(),
             written: 0,
             flushing: false,
@@ -142,23 +144,53 @@ impl Ws {
         now: Instant,
         mut on_frame: impl FnMut(Frame),
     ) -> Result<(), End> {
-        let mut wire = Wire { input: bytes, output: &mut self.out };
+        self.inbox.push(bytes);
+        while let Some(frames) = self.inbox.next() {
+            match frames {
+                Frames::Messages(messages) => {
+                    for message in messages {
+                        let frame = match message {
+                            Payload::Text(text) => Frame::Text(text),
+                            Payload::Binary(bytes) => Frame::Binary(bytes),
+                            Payload::NotUtf8 => return Err(self.fail(&Error::Utf8(String::new()), now)),
+                        };
+                        self.hear(frame, &mut on_frame);
+                    }
+                }
+                Frames::Other(frame) => self.decode_other(&frame, now, &mut on_frame)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn decode_other(
+        &mut self,
+        frame: &[u8],
+        now: Instant,
+        on_frame: &mut impl FnMut(Frame),
+    ) -> Result<(), End> {
+        let mut input = frame;
         loop {
-            let message = match self.protocol.read(&mut wire) {
+            let message = match self.with_protocol(&mut input, |protocol, wire| protocol.read(wire)) {
                 Ok(message) => message,
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(self.fail(&error, now)),
             };
-            // A peer that was told to close has nothing to say any more but its own close frame.
-            let open = self.phase == Phase::Open;
             match message {
-                Message::Text(text) if open => match text_frame(text) {
-                    Ok(frame) => on_frame(frame),
+                Message::Text(text) => match text_frame(text) {
+                    Ok(frame) => self.hear(frame, on_frame),
                     Err(end) => return self.end(end),
                 },
-                Message::Binary(bytes) if open => on_frame(Frame::Binary(bytes)),
+                Message::Binary(bytes) => self.hear(Frame::Binary(bytes), on_frame),
                 _ => {}
             }
+        }
+    }
+
+    /// A peer that was told to close has nothing to say any more but its own close frame.
+    fn hear(&self, frame: Frame, on_frame: &mut impl FnMut(Frame)) {
+        if self.phase == Phase::Open {
+            on_frame(frame);
         }
     }
 
@@ -186,22 +218,21 @@ impl Ws {
     /// Queues a frame to be written with whatever else is queued.
     pub(crate) fn queue(&mut self, frame: &Frame) {
         let (opcode, payload) = match frame {
-            Frame::Text(text) => (Data::Text, text.as_bytes()),
-            Frame::Binary(bytes) => (Data::Binary, bytes),
+            Frame::Text(text) => (TEXT, text.as_bytes()),
+            Frame::Binary(bytes) => (BINARY, bytes),
         };
-        let header = FrameHeader { opcode: OpCode::Data(opcode), ..FrameHeader::default() };
         self.out.reserve(payload.len() + MAX_HEADER_BYTES);
-        // Writing to a Vec does not fail, here and below.
-        let Some(runtime) = &self.masks else {
-            let _ = header.format(payload.len() as u64, &mut self.out);
-            self.out.extend_from_slice(payload);
-            return;
-        };
-        let mut mask = [0; 4];
-        runtime.fill_random(&mut mask);
-        let header = FrameHeader { mask: Some(mask), ..header };
-        // Masked by tungstenite, in a copy.
-        let _ = WireFrame::from_payload(header, Bytes::copy_from_slice(payload)).format(&mut self.out);
+        let mask = self.masks.as_ref().map(|runtime| {
+            let mut mask = [0; 4];
+            runtime.fill_random(&mut mask);
+            mask
+        });
+        push_header(&mut self.out, opcode, mask, payload.len());
+        let start = self.out.len();
+        self.out.extend_from_slice(payload);
+        if let Some(mask) = mask {
+            apply_mask(&mut self.out[start..], mask);
+        }
     }
 
     /// Starts the closing handshake with a close frame without a status (REFERENCE 1.11).
@@ -215,7 +246,23 @@ impl Ws {
     fn queue_close(&mut self, code: Option<CloseCode>) {
         let frame = code.map(|code| CloseFrame { code, reason: Utf8Bytes::default() });
         // The answer to a close that is impossible by now interests nobody.
-        let _ = self.protocol.close(&mut Wire { input: &[], output: &mut self.out }, frame);
+        let _ = self.with_protocol(&mut &[][..], |protocol, wire| protocol.close(wire, frame));
+    }
+
+    fn with_protocol<R>(
+        &mut self,
+        input: &mut &[u8],
+        act: impl FnOnce(&mut WebSocketContext, &mut Wire<'_, '_>) -> R,
+    ) -> R {
+        let protocol = self.protocol.get_or_insert_with(|| {
+            let config = WebSocketConfig::default()
+                .read_buffer_size(PROTOCOL_BUFFER_BYTES)
+                .write_buffer_size(0)
+                .max_message_size(Some(self.inbox.max_message_bytes))
+                .max_frame_size(Some(self.inbox.max_message_bytes));
+            Box::new(WebSocketContext::new(self.inbox.role, Some(config)))
+        });
+        act(protocol, &mut Wire { input, output: &mut self.out })
     }
 
     /// Writes what is queued. Ready(true) when something was written and nothing is left.
@@ -288,12 +335,12 @@ fn text_frame(text: Utf8Bytes) -> Result<Frame, End> {
 }
 
 /// What tungstenite takes for a connection.
-struct Wire<'a> {
-    input: &'a [u8],
+struct Wire<'a, 'b> {
+    input: &'a mut &'b [u8],
     output: &'a mut Vec<u8>,
 }
 
-impl Read for Wire<'_> {
+impl Read for Wire<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.input.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -302,7 +349,7 @@ impl Read for Wire<'_> {
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for Wire<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.output.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -320,11 +367,14 @@ const MAX_CONTROL_BYTES: usize = 64 * 1024;
 /// How long a peer may take to answer a close frame (REFERENCE 1.11).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest header of a frame, mask included.
-const MAX_HEADER_BYTES: usize = 14;
+/// What tungstenite reads at once: most of its frames are pings and closes.
+const PROTOCOL_BUFFER_BYTES: usize = 128;
 
 /// Bytes read at once, into the stack of whoever reads.
 const READ_BYTES: usize = 16 * 1024;
 
 /// Bytes of buffer that an idle connection keeps, in each direction.
 const IDLE_BUFFER_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Where frames begin and end in what was read.
+//!
+//! Nearly everything a peer sends is a message in one frame. Those are unmasked in place and handed out as slices of one
+//! buffer for each read. The rest (control frames, fragments, whatever breaks the rules) is tungstenite's, one whole
+//! frame at a time, so that it never waits for half of one while the other half lies here.
+
+use std::mem;
+
+use bytes::Buf as _;
+use socketio_core::{Bytes, Str};
+use tungstenite::protocol::Role;
+
+use super::frame::{Header, TEXT, apply_mask};
+
+/// What was read and not handed out.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    unread: Vec<u8>,
+    /// A message came in fragments and is not complete: whatever comes next is about it.
+    fragmented: bool,
+    /// Who reads: a server's frames have no masks, a client's have.
+    pub(super) role: Role,
+    /// Of a whole message, and so of a frame.
+    pub(super) max_message_bytes: usize,
+}
+
+/// Whole frames.
+pub(super) enum Frames {
+    /// Each is a message.
+    Messages(Messages),
+    /// One of another kind, as it was received; or what there is of one that is too large.
+    Other(Vec<u8>),
+}
+
+impl Inbox {
+    pub(super) const fn new(role: Role, max_message_bytes: usize) -> Self {
+        Self { unread: Vec::new(), fragmented: false, role, max_message_bytes }
+    }
+
+    pub(super) fn push(&mut self, read: &[u8]) {
+        self.unread.extend_from_slice(read);
+    }
+
+    /// The next frames, as far as they are complete.
+    pub(super) fn next(&mut self) -> Option<Frames> {
+        let mut messages = 0;
+        while let Some(header) = Header::parse(&self.unread[messages..]) {
+            let available = self.unread.len() - messages;
+            // One that is too large is refused for its header, before it grows.
+            let is_too_large = header.payload > self.max_message_bytes as u64;
+            let len = if is_too_large { available } else { header.len + header.payload as usize };
+            if len > available {
+                break;
+            }
+            if is_too_large || !self.is_plain(&header) {
+                if messages > 0 {
+                    break;
+                }
+                self.fragmented = header.leaves_fragmented().unwrap_or(self.fragmented);
+                return Some(Frames::Other(self.cut(len)));
+            }
+            if let Some(mask) = header.mask {
+                apply_mask(&mut self.unread[messages + header.len..messages + len], mask);
+            }
+            messages += len;
+        }
+        (messages > 0).then(|| Frames::Messages(Messages(self.cut(messages).into())))
+    }
+
+    /// Whether a frame is a message as nearly all are.
+    fn is_plain(&self, header: &Header) -> bool {
+        let is_masked = header.mask.is_some();
+        !self.fragmented && header.is_message() && is_masked == (self.role == Role::Server)
+    }
+
+    /// Takes the first `len` bytes away.
+    fn cut(&mut self, len: usize) -> Vec<u8> {
+        // `split_off` allocates even for nothing.
+        let rest = if len == self.unread.len() { Vec::new() } else { self.unread.split_off(len) };
+        mem::replace(&mut self.unread, rest)
+    }
+}
+
+/// One message after the other, unmasked, all of them slices of one buffer.
+pub(super) struct Messages(Bytes);
+
+/// A message that came in one frame.
+pub(super) enum Payload {
+    Text(Str),
+    Binary(Bytes),
+    /// Meant to be text, but not UTF-8.
+    NotUtf8,
+}
+
+impl Iterator for Messages {
+    type Item = Payload;
+
+    fn next(&mut self) -> Option<Payload> {
+        let header = Header::parse(&self.0)?;
+        self.0.advance(header.len);
+        // Of the last one this is all that is left: no reference is counted.
+        let payload = self.0.split_to(header.payload as usize);
+        Some(match header.opcode() {
+            TEXT => Str::try_from(payload).map_or(Payload::NotUtf8, Payload::Text),
+            _ => Payload::Binary(payload),
+        })
+    }
+}
