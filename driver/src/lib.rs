@@ -48,7 +48,9 @@ mod sim;
 
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
 pub use bus::{Bus, LocalBus, Subscriber};
-pub use client::{Client, ClientBuilder, SetupError};
+pub use client::{Client, ClientBuilder, Proxy, SetupError};
+#[cfg(feature = "tls")]
+pub use client::{Roots, Tls};
 pub use conn::{Conn, Description, Disconnect};
 pub use dispatch::{BoxError, ListenerId, SocketError};
 pub use handshake::Handshake;

@@ -17,7 +17,9 @@ use socketio_core::socket::{Codec, Limits, Nsp};
 use super::Client;
 use super::auth::Auth;
 use super::cell::Cell;
-use super::net::{Endpoint, Network, NetworkConfig, SetupError};
+#[cfg(feature = "tls")]
+use super::net::Tls;
+use super::net::{Endpoint, Network, NetworkConfig, Proxy, SetupError};
 use super::socket::Socket;
 use crate::dispatch::BoxError;
 use crate::runtime::Runtime;
@@ -314,6 +316,29 @@ impl<R> ClientBuilder<R> {
     #[must_use]
     pub fn protocol(mut self, name: impl Into<String>) -> Self {
         self.network.protocols.push(name.into());
+        self
+    }
+
+    /// Which proxy to go through. Default: what the environment says ([`Proxy`]).
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.network.proxy = proxy;
+        self
+    }
+
+    /// Whose certificates to trust, and whose to show. Default: to trust whom this machine trusts, and to show none.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.network.tls = tls;
+        self
+    }
+
+    /// Whether to keep the cookies that the server sets, and send them with every request: what keeps a client at one
+    /// server behind a load balancer that goes by them. At most 50, and 12 KiB of them, in memory. Default: no.
+    #[must_use]
+    pub fn with_credentials(mut self, keep: bool) -> Self {
+        self.network.cookies = keep;
         self
     }
 

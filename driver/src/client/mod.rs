@@ -16,7 +16,6 @@
 mod auth;
 mod builder;
 mod cell;
-#[allow(dead_code, reason = "TLS, which is to come, asks for some of it")]
 pub(crate) mod net;
 mod pump;
 mod socket;
@@ -36,9 +35,13 @@ use cell::Cell;
 
 pub use builder::ClientBuilder;
 pub use cell::NotConnected;
-pub use net::SetupError;
+pub use net::{Proxy, SetupError};
+#[cfg(feature = "tls")]
+pub use net::{Roots, Tls};
 pub use socket::{Emitter, Socket};
-pub use socketio_core::engine::client::{Ending, Failure, Timestamps, TransportError, UpgradeError};
+pub use socketio_core::engine::client::{
+    Ending, Failure, ProxyFault, Timestamps, TlsFault, TransportError, UpgradeError,
+};
 pub use socketio_core::socket::client::{
     ConnectError, DisconnectReason, ProtocolError, QueueLimits, Reconnection, Refusal, Retries, Status,
 };

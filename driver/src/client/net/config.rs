@@ -1,9 +1,15 @@
 //! What a user may set about a client's connections, and what can be wrong with it.
 
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
+
+use super::proxy::Proxy;
+use super::tls::Tls;
 
 /// How a client connects.
 #[derive(Clone, Debug)]
@@ -12,6 +18,12 @@ pub(crate) struct NetworkConfig {
     pub(crate) headers: Vec<(String, String)>,
     /// Websocket subprotocols to offer. The server must choose one of them.
     pub(crate) protocols: Vec<String>,
+    /// Which proxy to go through.
+    pub(crate) proxy: Proxy,
+    /// How connections are encrypted.
+    pub(crate) tls: Tls,
+    /// Whether to keep the server's cookies, in memory, and send them with every request (`withCredentials`).
+    pub(crate) cookies: bool,
     /// How long one request of polling may take, connecting included.
     pub(crate) request_timeout: Option<Duration>,
     /// Most bytes of one response, after decompression, or of one websocket message.
@@ -23,6 +35,9 @@ impl Default for NetworkConfig {
         Self {
             headers: Vec::new(),
             protocols: Vec::new(),
+            proxy: Proxy::default(),
+            tls: Tls::default(),
+            cookies: false,
             request_timeout: None,
             max_message_bytes: 100 << 20,
         }
@@ -111,6 +126,69 @@ pub enum SetupError {
         /// Its name.
         name: String,
     },
+    /// The URL of the proxy cannot be read.
+    #[error("{url} is not the URL of a proxy: write http://proxy:3128, https://… or socks5://…")]
+    Proxy {
+        /// The URL, without user and password.
+        url: String,
+    },
+    /// The proxy is of a kind that is not known.
+    #[error("a proxy cannot be {scheme}://: use one of http, https and socks5")]
+    ProxyScheme {
+        /// The scheme of its URL.
+        scheme: String,
+    },
+    /// SOCKS has no room for them.
+    #[error("the user name and the password of a SOCKS proxy have at most 255 bytes each")]
+    ProxyCredentials,
+    /// Something on the way is encrypted, and this build has no TLS.
+    #[error("this build has no TLS: switch on the feature `tls`")]
+    NoTls,
+    /// No certificate can be for such a host.
+    #[error("no certificate can be for the host {host:?}")]
+    ServerName {
+        /// The host.
+        host: String,
+    },
+    /// No authority is trusted, so every server would be refused.
+    #[error(
+        "there is no root certificate to trust: install those of the system (the package is often called \
+         ca-certificates), use the bundled ones, or add your own"
+    )]
+    NoRoots,
+    /// A file of certificates or a key cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word on it.
+        #[source]
+        reason: io::Error,
+    },
+    /// What should be certificates is not.
+    #[error("there is no certificate in {}: PEM or DER is expected", Origin(path.as_deref()))]
+    NoCertificate {
+        /// The file, if it is one.
+        path: Option<PathBuf>,
+    },
+    /// What should be the key of the client's certificate is not.
+    #[error("there is no private key in what was given as the client's: PEM is expected, unencrypted")]
+    NoPrivateKey,
+    /// The certificates or the key cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("the certificates or the key cannot be used: {0}")]
+    Tls(#[source] futures_rustls::rustls::Error),
+}
+
+struct Origin<'a>(Option<&'a Path>);
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("what was given"),
+        }
+    }
 }
 
 /// What frames a message or switches protocols cannot be the user's.

@@ -1,6 +1,7 @@
 //! The URL a client is given: where the server is, and what else a user writes into it (REFERENCE 5.1).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -73,6 +74,17 @@ impl Endpoint {
     /// A name in ASCII or an address; an IPv6 address without brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The host, if the connection is encrypted.
+    pub(super) fn secure_host(&self) -> Option<&str> {
+        self.secure.then_some(&*self.host)
+    }
+
+    /// Whether it is this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        let is_local = |name: &str| name == "localhost" || name.ends_with(".localhost");
+        self.host.parse().map_or_else(|_| is_local(&self.host), |address: IpAddr| address.is_loopback())
     }
 
     pub(crate) const fn port(&self) -> u16 {

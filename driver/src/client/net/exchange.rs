@@ -19,7 +19,7 @@ use socketio_core::{Bytes, Instant};
 
 use super::encoding::decode;
 use super::fault;
-use crate::runtime::Io;
+use crate::runtime::{BoxFuture, Io};
 
 /// A connection, between requests or in one.
 #[derive(Debug)]
@@ -69,17 +69,7 @@ impl Connection {
                 }),
             }
         };
-        let mut answer = pin!(answer);
-        poll_fn(|cx| {
-            // Its error, if there is one, reaches the answer too.
-            if let Some(driver) = &mut self.driver
-                && Pin::new(driver).poll(cx).is_ready()
-            {
-                self.driver = None;
-            }
-            answer.as_mut().poll(cx)
-        })
-        .await
+        drive(&mut self.driver, answer).await
     }
 
     /// Whether another request can be sent at once.
@@ -93,6 +83,57 @@ impl Connection {
         })
         .await
     }
+}
+
+/// A connection that is to speak something else than HTTP.
+pub(super) struct Switch {
+    sender: SendRequest<Full<Bytes>>,
+    /// hyper does not let the type of it be named.
+    driver: Option<BoxFuture<hyper::Result<()>>>,
+}
+
+impl Switch {
+    pub(super) async fn new(io: Box<dyn Io>) -> Result<Self, Failure> {
+        let (sender, driver) = http1::handshake(io).await.map_err(|error| fault::broken(&error))?;
+        Ok(Self { sender, driver: Some(Box::pin(driver.with_upgrades())) })
+    }
+
+    /// Asks for it.
+    pub(super) async fn ask(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        let response = self.sender.send_request(request);
+        drive(&mut self.driver, response).await.map_err(|error| fault::broken(&error))
+    }
+
+    /// What the server has to say about a refusal.
+    pub(super) async fn refused(mut self, response: Response<Incoming>) -> Bytes {
+        drive(&mut self.driver, beginning(response.into_body())).await
+    }
+
+    /// The connection, once it is agreed upon, and what was read of it too far.
+    pub(super) async fn agreed(
+        mut self,
+        response: Response<Incoming>,
+    ) -> Result<(Box<dyn Io>, Bytes), Failure> {
+        let upgraded = drive(&mut self.driver, hyper::upgrade::on(response)).await;
+        let upgraded = upgraded.map_err(|error| fault::broken(&error))?;
+        let parts = upgraded.downcast::<Box<dyn Io>>().map_err(|_| fault::wrong("not our connection"))?;
+        // A slice would keep hyper's whole read buffer alive.
+        Ok((parts.io, Bytes::copy_from_slice(&parts.read_buf)))
+    }
+}
+
+/// Does `work` on a connection. If that breaks, hyper tells `work`.
+async fn drive<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Some(running) = driver
+            && Pin::new(running).poll(cx).is_ready()
+        {
+            *driver = None;
+        }
+        work.as_mut().poll(cx)
+    })
+    .await
 }
 
 async fn collect(response: Response<Incoming>, max_bytes: usize) -> Result<Answer, Failure> {
@@ -112,7 +153,7 @@ async fn collect(response: Response<Incoming>, max_bytes: usize) -> Result<Answe
 }
 
 /// The beginning of an error page. What comes of it counts, whatever happens to the rest.
-pub(super) async fn beginning(mut body: Incoming) -> Bytes {
+async fn beginning(mut body: Incoming) -> Bytes {
     let mut page = Vec::new();
     while page.len() < MAX_PAGE_BYTES
         && let Some(Ok(frame)) = body.frame().await

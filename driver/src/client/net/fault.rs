@@ -5,6 +5,8 @@ use std::io;
 
 use socketio_core::engine::client::Failure;
 
+use super::tls;
+
 /// An attempt to reach a host failed.
 pub(super) fn unreachable(error: &io::Error) -> Failure {
     tracing::debug!(%error, "cannot connect");
@@ -19,7 +21,7 @@ pub(super) fn unreachable(error: &io::Error) -> Failure {
 pub(super) fn broken(error: &(dyn Error + 'static)) -> Failure {
     let source = error.source().map(tracing::field::display);
     tracing::debug!(%error, source, "connection failed");
-    Failure::Connection
+    tls::alert(error).map_or(Failure::Connection, Failure::Tls)
 }
 
 /// A response is not what was asked for.

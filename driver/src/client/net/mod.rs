@@ -4,10 +4,19 @@
 //! spawned; every future drives its own connection, and dropping it closes that.
 
 mod config;
+mod cookies;
+mod dial;
 mod encoding;
 mod endpoint;
 mod exchange;
 mod fault;
+mod proxy;
+mod socks;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod websocket;
 
 use std::future::{Future, poll_fn};
@@ -25,9 +34,14 @@ use socketio_core::{Bytes, Lane};
 pub(crate) use config::NetworkConfig;
 pub use config::SetupError;
 pub(crate) use endpoint::Endpoint;
+pub use proxy::Proxy;
+#[cfg(feature = "tls")]
+pub use tls::{Roots, Tls};
 
-use crate::runtime::{BoxFuture, Io, Runtime};
+use crate::runtime::{BoxFuture, Runtime};
 use crate::ws::Ws;
+use cookies::Jar;
+use dial::{Dialer, Purpose};
 use exchange::{ACCEPTED_ENCODINGS, Answer, Connection, Pool, Unanswered};
 
 /// How one client reaches its server. Clones share connections.
@@ -38,12 +52,14 @@ pub(crate) struct Network(Arc<Inner>);
 struct Inner {
     runtime: Arc<dyn Runtime>,
     endpoint: Endpoint,
+    dialer: Dialer,
     /// `Host`, credentials and the user's own.
     headers: HeaderMap,
     protocols: Option<HeaderValue>,
     request_timeout: Option<Duration>,
     max_message_bytes: usize,
     idle: Pool,
+    cookies: Option<Jar>,
 }
 
 impl Network {
@@ -64,6 +80,7 @@ impl Network {
         // A user's `Host` is for a server that is reached by another name.
         headers.extend(config.header_map()?);
         Ok(Self(Arc::new(Inner {
+            dialer: Dialer::new(Arc::clone(&runtime), endpoint.clone(), &config.proxy, &config.tls)?,
             runtime,
             endpoint,
             headers,
@@ -71,6 +88,7 @@ impl Network {
             request_timeout: config.request_timeout,
             max_message_bytes: config.max_message_bytes,
             idle: Pool::default(),
+            cookies: config.cookies.then(Jar::default),
         })))
     }
 
@@ -122,7 +140,9 @@ impl Inner {
         if method == Method::POST {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
         }
+        self.dialer.address(&mut request, Purpose::Requests);
         let answer = within(&*self.runtime, self.request_timeout, self.answer(request)).await?;
+        self.saw(target, answer.status, &answer.headers, Purpose::Requests)?;
         Ok((answer.status, answer.body))
     }
 
@@ -137,7 +157,7 @@ impl Inner {
                 Err(Unanswered::Failed(failure)) => return Err(failure),
             }
         }
-        let mut connection = Connection::new(self.connect().await?).await?;
+        let mut connection = Connection::new(self.dialer.open(Purpose::Requests).await?).await?;
         match connection.exchange(request, self.max_message_bytes).await {
             Ok(answer) => Ok(self.keep(connection, answer).await),
             Err(Unanswered::Unsent(_)) => Err(fault::wrong("the connection was closed at once")),
@@ -153,9 +173,10 @@ impl Inner {
     async fn open_websocket(&self, lane: Lane, target: &str) -> Result<Ws, Failure> {
         let mut request = self.head(Method::GET, target, Full::default())?;
         websocket::ask(request.headers_mut(), websocket::key(&*self.runtime), self.protocols.as_ref());
-        let opened = websocket::open(self.connect().await?, request).await?;
-        let runtime = Arc::clone(&self.runtime);
-        Ok(Ws::client(lane, opened.io, opened.early, self.max_message_bytes, runtime))
+        let io = self.dialer.open(Purpose::Websocket).await?;
+        let saw = |status, headers: &HeaderMap| self.saw(target, status, headers, Purpose::Websocket);
+        let (io, early) = websocket::open(io, request, saw).await?;
+        Ok(Ws::client(lane, io, early, self.max_message_bytes, Arc::clone(&self.runtime)))
     }
 
     fn head(&self, method: Method, target: &str, body: Full<Bytes>) -> Result<Request<Full<Bytes>>, Failure> {
@@ -163,12 +184,19 @@ impl Inner {
         *request.method_mut() = method;
         *request.uri_mut() = target.parse().map_err(|error: http::uri::InvalidUri| fault::broken(&error))?;
         request.headers_mut().clone_from(&self.headers);
+        if let Some(jar) = &self.cookies {
+            jar.fill(target, request.headers_mut(), self.runtime.unix_time());
+        }
         Ok(request)
     }
 
-    async fn connect(&self) -> Result<Box<dyn Io>, Failure> {
-        let (host, port) = (self.endpoint.host().to_owned(), self.endpoint.port());
-        self.runtime.connect(host, port).await.map_err(|error| fault::unreachable(&error))
+    /// Takes note of a response.
+    fn saw(&self, target: &str, status: u16, headers: &HeaderMap, purpose: Purpose) -> Result<(), Failure> {
+        self.dialer.judge(status, purpose)?;
+        if let Some(jar) = &self.cookies {
+            jar.store(&self.endpoint, target, headers, self.runtime.unix_time());
+        }
+        Ok(())
     }
 }
 

@@ -1,31 +1,17 @@
 //! The opening handshake of a websocket (RFC 6455, 4.1).
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::Request;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use socketio_core::Bytes;
 use socketio_core::engine::client::Failure;
 use tungstenite::handshake::derive_accept_key;
 
-use super::exchange::beginning;
+use super::exchange::Switch;
 use super::fault;
 use crate::runtime::{Io, Runtime};
-
-/// A connection that has become a websocket's.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) io: Box<dyn Io>,
-    /// Frames that came right behind the response.
-    pub(super) early: Bytes,
-    pub(super) headers: HeaderMap,
-}
 
 /// A key for one handshake.
 pub(super) fn key(runtime: &dyn Runtime) -> HeaderValue {
@@ -45,40 +31,27 @@ pub(super) fn ask(request: &mut HeaderMap, key: HeaderValue, protocols: Option<&
     }
 }
 
-/// Sends the request and takes the connection over once the server has agreed.
-pub(super) async fn open(io: Box<dyn Io>, request: Request<Full<Bytes>>) -> Result<Opened, Failure> {
+/// Sends the request and takes the connection over once the server has agreed; what it sent behind its answer, too.
+/// `saw` is told the headers of the response, whatever it is.
+pub(super) async fn open(
+    io: Box<dyn Io>,
+    request: Request<Full<Bytes>>,
+    saw: impl FnOnce(u16, &HeaderMap) -> Result<(), Failure>,
+) -> Result<(Box<dyn Io>, Bytes), Failure> {
     let asked = request.headers().clone();
-    let (mut sender, driver) = http1::handshake(io).await.map_err(|error| fault::broken(&error))?;
-    let mut driver = Some(driver.with_upgrades());
-    let handshake = async {
-        let mut response = sender.send_request(request).await.map_err(|error| fault::broken(&error))?;
-        if response.status() != 101 {
-            let status = response.status().as_u16();
-            return Err(Failure::status(status, &beginning(response.into_body()).await));
-        }
-        check(&asked, &response).map_err(fault::wrong)?;
-        let upgraded = hyper::upgrade::on(&mut response).await.map_err(|error| fault::broken(&error))?;
-        let headers = std::mem::take(response.headers_mut());
-        let parts = upgraded.downcast::<Box<dyn Io>>().map_err(|_| fault::wrong("not our connection"))?;
-        // A slice would keep hyper's whole read buffer for as long as the websocket lives.
-        Ok(Opened { io: parts.io, early: Bytes::copy_from_slice(&parts.read_buf), headers })
-    };
-    let mut handshake = pin!(handshake);
-    poll_fn(|cx| {
-        // Its error, if there is one, reaches the handshake too.
-        if let Some(connection) = &mut driver
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            driver = None;
-        }
-        handshake.as_mut().poll(cx)
-    })
-    .await
+    let mut switch = Switch::new(io).await?;
+    let response = switch.ask(request).await?;
+    let status = response.status().as_u16();
+    saw(status, response.headers())?;
+    if status != 101 {
+        return Err(Failure::status(status, &switch.refused(response).await));
+    }
+    check(&asked, response.headers()).map_err(fault::wrong)?;
+    switch.agreed(response).await
 }
 
 /// What the server must have answered.
-fn check(asked: &HeaderMap, response: &Response<Incoming>) -> Result<(), &'static str> {
-    let answered = response.headers();
+fn check(asked: &HeaderMap, answered: &HeaderMap) -> Result<(), &'static str> {
     if !has_token(answered, &header::UPGRADE, "websocket") {
         return Err("a 101 that upgrades to something else than websocket");
     }

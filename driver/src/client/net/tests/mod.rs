@@ -1,7 +1,11 @@
 //! The network half of a client against servers that follow a script, in simulation.
 
+mod cookies;
 mod keep_alive;
+mod proxies;
 mod responses;
+#[cfg(feature = "tls")]
+mod tls;
 mod websockets;
 
 use std::future::Future;
@@ -11,7 +15,7 @@ use std::sync::Arc;
 use socketio_core::Bytes;
 use socketio_core::engine::client::Failure;
 
-use super::{Endpoint, Network, NetworkConfig};
+use super::{Endpoint, Network, NetworkConfig, Proxy};
 use crate::io::{self, accept, write_all};
 use crate::runtime::{Io, Listener, Runtime};
 use crate::sim::{Link, Net, Sim};
@@ -19,7 +23,7 @@ use crate::sim::{Link, Net, Sim};
 /// The answer of a request.
 type Answered = Result<(u16, Bytes), Failure>;
 
-/// One case: a server at port 80 that does what the case says, and a client.
+/// One case: a server that does what the case says, and a client.
 struct Scene {
     rt: Arc<dyn Runtime>,
     net: Net,
@@ -29,22 +33,39 @@ struct Scene {
 
 /// Runs a case in several interleavings; on even seeds all reads and writes are cut up.
 fn play<F: Future<Output = ()>>(case: impl Fn(Scene) -> F) {
-    play_with(NetworkConfig::default(), case);
+    play_with(plain(), case);
 }
 
 fn play_with<F: Future<Output = ()>>(config: NetworkConfig, case: impl Fn(Scene) -> F) {
     play_at("http://server.test", config, case);
 }
 
+/// The settings of most cases, which do not depend on the environment.
+fn plain() -> NetworkConfig {
+    NetworkConfig { proxy: Proxy::none(), ..NetworkConfig::default() }
+}
+
 fn play_at<F: Future<Output = ()>>(url: &str, config: NetworkConfig, case: impl Fn(Scene) -> F) {
+    play_behind(url, Endpoint::parse(url).unwrap().port(), config, case);
+}
+
+/// With the server, or a proxy in front of it, at another port.
+fn play_behind<F: Future<Output = ()>>(
+    url: &str,
+    port: u16,
+    config: NetworkConfig,
+    case: impl Fn(Scene) -> F,
+) {
     for seed in 1..=8 {
         let mut sim = Sim::new(seed);
         sim.net().set_link(Link { ragged: seed % 2 == 0, ..Link::default() });
-        sim.net().set_name("server.test", &[[127, 0, 0, 1].into()]);
+        for name in ["server.test", "proxy.test"] {
+            sim.net().set_name(name, &[[127, 0, 0, 1].into()]);
+        }
         let (rt, net) = (sim.runtime(), sim.net());
         let network = Network::new(Arc::clone(&rt), Endpoint::parse(url).unwrap(), config.clone()).unwrap();
         sim.block_on(async {
-            let at = SocketAddr::from(([127, 0, 0, 1], 80));
+            let at = SocketAddr::from(([127, 0, 0, 1], port));
             let listener = rt.listen(at).await.unwrap();
             case(Scene { rt: Arc::clone(&rt), net, listener, network }).await;
         });

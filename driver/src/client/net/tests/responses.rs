@@ -11,7 +11,7 @@ use crate::io::{sleep, timeout};
 fn requests_are_those_of_the_reference() {
     let config = NetworkConfig {
         headers: vec![("X-Token".into(), "abc".into()), ("x-token".into(), "def".into())],
-        ..NetworkConfig::default()
+        ..plain()
     };
     play_at("http://al:pw@server.test", config, |mut scene| async move {
         let network = scene.network.clone();
@@ -42,23 +42,19 @@ fn requests_are_those_of_the_reference() {
 fn a_user_can_replace_what_is_not_the_connections_own() {
     let headers = [("host", "other.test"), ("Accept", "text/html"), ("authorization", "Bearer 1")];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    play_at(
-        "http://a:b@server.test",
-        NetworkConfig { headers, ..NetworkConfig::default() },
-        |mut scene| async move {
-            let network = scene.network.clone();
-            let server = async {
-                let head = scene.accept().await.answer("").await;
-                for line in ["host: other.test", "accept: text/html", "authorization: Bearer 1"] {
-                    assert_eq!(head.matches(&format!("\r\n{line}\r\n")).count(), 1, "{head}");
-                    let name = line.split(':').next().unwrap();
-                    assert_eq!(head.matches(&format!("\r\n{name}:")).count(), 1, "{head}");
-                }
-            };
-            let (answer, ()) = join(network.get("/".into()), server).await;
-            assert_eq!(answer, body(""));
-        },
-    );
+    play_at("http://a:b@server.test", NetworkConfig { headers, ..plain() }, |mut scene| async move {
+        let network = scene.network.clone();
+        let server = async {
+            let head = scene.accept().await.answer("").await;
+            for line in ["host: other.test", "accept: text/html", "authorization: Bearer 1"] {
+                assert_eq!(head.matches(&format!("\r\n{line}\r\n")).count(), 1, "{head}");
+                let name = line.split(':').next().unwrap();
+                assert_eq!(head.matches(&format!("\r\n{name}:")).count(), 1, "{head}");
+            }
+        };
+        let (answer, ()) = join(network.get("/".into()), server).await;
+        assert_eq!(answer, body(""));
+    });
 }
 
 /// Answers one GET with these bytes and ends the connection.
@@ -87,7 +83,7 @@ fn answered(config: &NetworkConfig, response: &[u8]) -> Answered {
 
 #[test]
 fn every_form_of_a_body_is_read() {
-    let config = NetworkConfig::default();
+    let config = plain();
     for response in [
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nT: 1\r\n\r\n",
@@ -101,7 +97,7 @@ fn every_form_of_a_body_is_read() {
 
 #[test]
 fn a_response_that_is_cut_anywhere_is_no_response() {
-    let config = NetworkConfig::default();
+    let config = plain();
     for whole in [
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
@@ -115,7 +111,7 @@ fn a_response_that_is_cut_anywhere_is_no_response() {
 
 #[test]
 fn garbage_is_no_response() {
-    let config = NetworkConfig::default();
+    let config = plain();
     for response in [
         "SSH-2.0-OpenSSH_9.2\r\n",
         "HTTP/1.1 2 OK\r\n\r\n",
@@ -132,7 +128,7 @@ fn garbage_is_no_response() {
 
 #[test]
 fn a_status_comes_with_the_beginning_of_its_page() {
-    let config = NetworkConfig::default();
+    let config = plain();
     let page =
         "HTTP/1.1 400 Bad Request\r\nContent-Length: 34\r\n\r\n{\"code\":1,\"message\":\"x\"}0123456789";
     assert_eq!(
@@ -151,7 +147,7 @@ fn a_status_comes_with_the_beginning_of_its_page() {
 
 #[test]
 fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
-    let config = NetworkConfig { max_message_bytes: 1000, ..NetworkConfig::default() };
+    let config = NetworkConfig { max_message_bytes: 1000, ..plain() };
     for (size, fits) in [(1000, true), (1001, false), (5000, false)] {
         let text = "x".repeat(size);
         let expected = if fits { body(&text) } else { Err(Failure::TooLarge) };
@@ -169,13 +165,13 @@ fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
 fn a_large_body_arrives_whole() {
     let text = "0123456789".repeat(30_000);
     let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-    assert_eq!(answered(&NetworkConfig::default(), response.as_bytes()), body(&text));
+    assert_eq!(answered(&plain(), response.as_bytes()), body(&text));
 }
 
 #[test]
 fn a_request_times_out_wherever_it_hangs() {
     let limit = Duration::from_secs(5);
-    let config = NetworkConfig { request_timeout: Some(limit), ..NetworkConfig::default() };
+    let config = NetworkConfig { request_timeout: Some(limit), ..plain() };
     for said in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell"] {
         play_with(config.clone(), |mut scene| async move {
             let (network, rt) = (scene.network.clone(), Arc::clone(&scene.rt));
@@ -210,7 +206,7 @@ fn who_cannot_be_reached_is_said() {
             Some(Failure::Refused)
         );
     });
-    play_at("http://nowhere.test", NetworkConfig::default(), |scene| async move {
+    play_at("http://nowhere.test", plain(), |scene| async move {
         assert_eq!(scene.network.get("/".into()).await, Err(Failure::Unresolved));
     });
 }

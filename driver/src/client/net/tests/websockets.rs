@@ -19,7 +19,7 @@ fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
-fn switching(head: &str, more: &str) -> String {
+pub(super) fn switching(head: &str, more: &str) -> String {
     let accept = derive_accept_key(value(head, "sec-websocket-key").unwrap().as_bytes());
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
@@ -136,7 +136,6 @@ fn handshake(config: NetworkConfig, answer: impl Fn(&str) -> String) -> Result<(
 
 #[test]
 fn a_handshake_that_is_cut_anywhere_fails() {
-    let plain = NetworkConfig::default;
     let length = switching("sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==", "").len();
     assert_eq!(handshake(plain(), |head| switching(head, "")), Ok(()));
     for cut in 0..length {
@@ -148,7 +147,7 @@ fn a_handshake_that_is_cut_anywhere_fails() {
 #[test]
 fn an_answer_that_does_not_fit_the_question_is_refused() {
     let refused = |from: &'static str, to: &'static str| {
-        handshake(NetworkConfig::default(), move |head| {
+        handshake(plain(), move |head| {
             let right = switching(head, "");
             assert!(right.contains(from));
             right.replace(from, to)
@@ -158,14 +157,14 @@ fn an_answer_that_does_not_fit_the_question_is_refused() {
     assert_eq!(refused("keep-alive, Upgrade", "keep-alive"), Err(Failure::Connection));
     assert_eq!(refused("Accept: ", "Accept: x"), Err(Failure::Connection));
     assert_eq!(refused("Sec-WebSocket-Accept", "X"), Err(Failure::Connection));
-    let more = |line: &'static str| handshake(NetworkConfig::default(), move |head| switching(head, line));
+    let more = |line: &'static str| handshake(plain(), move |head| switching(head, line));
     assert_eq!(more("Sec-WebSocket-Extensions: permessage-deflate\r\n"), Err(Failure::Connection));
     assert_eq!(more("Sec-WebSocket-Protocol: chat\r\n"), Err(Failure::Connection));
 }
 
 #[test]
 fn the_servers_words_on_a_refusal_are_kept() {
-    let refusal = |text: &'static str| handshake(NetworkConfig::default(), move |_| text.to_owned());
+    let refusal = |text: &'static str| handshake(plain(), move |_| text.to_owned());
     let page = "HTTP/1.1 400 Bad Request\r\nContent-Length: 24\r\n\r\n{\"code\":0,\"message\":\"x\"}";
     assert_eq!(refusal(page), Err(Failure::status(400, b"{\"code\":0,\"message\":\"x\"}")));
     assert_eq!(refusal("HTTP/1.1 200 OK\r\n\r\nhi"), Err(Failure::status(200, b"hi")));
@@ -174,7 +173,7 @@ fn the_servers_words_on_a_refusal_are_kept() {
 
 #[test]
 fn one_of_the_offered_subprotocols_must_be_chosen() {
-    let offer = || NetworkConfig { protocols: vec!["a".into(), "b".into()], ..NetworkConfig::default() };
+    let offer = || NetworkConfig { protocols: vec!["a".into(), "b".into()], ..plain() };
     let chosen = |line: &'static str| {
         handshake(offer(), move |head| {
             assert_eq!(value(head, "sec-websocket-protocol"), Some("a, b"));
@@ -201,7 +200,7 @@ fn giving_a_handshake_up_closes_its_connection() {
 
 #[test]
 fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
-    let config = NetworkConfig { max_message_bytes: 10, ..NetworkConfig::default() };
+    let config = NetworkConfig { max_message_bytes: 10, ..plain() };
     play_with(config, |mut scene| async move {
         let network = scene.network.clone();
         let client = async {
