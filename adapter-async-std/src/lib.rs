@@ -4,8 +4,8 @@
 //! [`socketio_driver`], re-exported. Nothing in this crate knows a packet, a session or a URL.
 //!
 //! async-std is discontinued in favour of smol (March 2025, RUSTSEC-2025-0052). It is named in this crate and nowhere
-//! else in the project, and here only for tasks and name resolution: timers and sockets are those of `async-io`, which
-//! async-std and smol share.
+//! else in the project, and here only for its tasks: timers and sockets are those of `async-io`, which it shares with
+//! smol. `socketio-smol` is the same crate for a program that leaves it.
 
 #![forbid(unsafe_code)]
 

@@ -2,7 +2,7 @@
 //!
 //! Requests, websocket messages and the current time go in; responses, websocket messages, events and the time of the
 //! next timeout come out. There is no socket in here, no clock, no thread, no lock and no runtime, and `std` is not
-//! needed. Most people want a crate that has all that: `socketio-tokio` or `socketio-async-std`. This one is for a
+//! needed. Most people want a crate that has all that: `socketio-tokio`, `socketio-async-std` or `socketio-smol`. This one is for a
 //! server of one's own, for tools that look into packets, and for tests that want the protocol without the network.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! One source for a case that must hold on tokio, on async-std and in simulation.
+//! One source for a case that must hold on tokio, on async-std, on smol and in simulation.
 
 use std::env;
 use std::future::Future;
@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use socketio_async_std::AsyncStd;
 use socketio_driver::runtime::Runtime;
+use socketio_smol::Smol;
 use socketio_tokio::Tokio;
 
 use crate::sim::{Link, Sim};
 
-/// Makes three tests, `name::tokio`, `name::async_std` and `name::sim`, of each `async fn name(rt: Arc<dyn Runtime>)`
+/// Makes four tests, `name::tokio`, `name::async_std`, `name::smol` and `name::sim`, of each `async fn name(rt: Arc<dyn Runtime>)`
 /// named.
 ///
 /// On the real runtimes a case that takes longer than [`GUARD`] fails. In simulation it runs with each of [`SEEDS`]
@@ -44,6 +45,11 @@ macro_rules! on_every_runtime {
             #[test]
             fn async_std() {
                 $crate::every_runtime::on_async_std(concat!(module_path!(), "::async_std"), super::$case);
+            }
+
+            #[test]
+            fn smol() {
+                $crate::every_runtime::on_smol(concat!(module_path!(), "::smol"), super::$case);
             }
 
             #[test]
@@ -83,6 +89,17 @@ pub fn on_async_std<F: Future<Output = ()>>(
     case: impl FnOnce(Arc<dyn Runtime>) -> F + Send + 'static,
 ) {
     guarded(name, GUARD, move || async_std::task::block_on(case(Arc::new(AsyncStd))));
+}
+
+/// Runs `case` on smol.
+///
+/// # Panics
+/// When the case does, or takes longer than [`GUARD`].
+pub fn on_smol<F: Future<Output = ()>>(
+    name: &str,
+    case: impl FnOnce(Arc<dyn Runtime>) -> F + Send + 'static,
+) {
+    guarded(name, GUARD, move || smol::block_on(case(Arc::new(Smol))));
 }
 
 /// Runs `case` in simulation with seeds 1 to [`SEEDS`], or with the one in the environment variable `SIM_SEED`. On even

@@ -50,6 +50,14 @@ fn async_std_needs_no_runtime_to_be_started() {
 }
 
 #[test]
+fn smol_needs_no_runtime_to_be_started() {
+    let server = socketio_smol::ServerBuilder::new().build();
+    let at = smol::block_on(server.listen(LOOPBACK)).unwrap();
+    assert_ne!(at.port(), 0);
+    server.close();
+}
+
+#[test]
 #[should_panic(expected = "/a,b")]
 fn a_namespace_that_cannot_be_written_is_refused_by_name() {
     ServerBuilder::<Tokio>::new().build().of("/a,b");

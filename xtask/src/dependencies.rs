@@ -23,8 +23,32 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("socketio-core", &[]),
     ("socketio-driver", &["socketio-core"]),
     ("socketio-tokio", &["socketio-driver"]),
-    ("socketio-async-std", &["socketio-driver"]),
+    ("socketio-async-io", &["socketio-driver"]),
+    ("socketio-async-std", &["socketio-async-io", "socketio-driver"]),
+    ("socketio-smol", &["socketio-async-io", "socketio-driver"]),
 ];
+
+/// The crates each of which one package alone may name: runtimes, and what TCP and timers come from.
+const RUNTIMES: &[(&str, &str)] = &[
+    ("async-io", "socketio-async-io"),
+    ("async-std", "socketio-async-std"),
+    ("blocking", "socketio-async-io"),
+    ("mio", "nobody"),
+    ("smol", "socketio-smol"),
+    ("tokio", "socketio-tokio"),
+];
+
+/// What has tokio's reactor under it, or is another runtime: for each tree what it may not reach.
+const APART: &[(&str, &[&str])] = &[
+    ("socketio-driver", &["async-io", "async-std", "mio", "smol"]),
+    ("socketio-tokio", &["async-io", "async-std", "smol"]),
+    ("socketio-async-io", &["async-std", "mio", "smol"]),
+    ("socketio-async-std", &["mio", "smol"]),
+    ("socketio-smol", &["async-std", "mio"]),
+];
+
+/// The adapters, and what two of them share.
+const ADAPTERS: &[&str] = &["socketio-tokio", "socketio-async-io", "socketio-async-std", "socketio-smol"];
 
 /// Crates that need an operating system or bring a runtime, none of which the core may reach.
 const NOT_IN_CORE: &[&str] = &[
@@ -78,36 +102,43 @@ fn runtimes() -> Result<(), String> {
     let mut faults = Vec::new();
     for (package, _) in LAYERS {
         for Dependency { name, features } in workspace.dependencies(package)? {
-            match (*package, name.as_str()) {
-                ("socketio-tokio", "tokio") => {
-                    for feature in
-                        features.iter().filter(|feature| !["net", "rt", "time"].contains(&feature.as_str()))
-                    {
-                        faults.push(format!("socketio-tokio asks for the feature {feature} of tokio"));
-                    }
-                }
-                ("socketio-async-std", "async-std") => {}
-                (_, "tokio" | "async-std") => faults.push(format!("{package} names {name}")),
+            match RUNTIMES.iter().find(|(runtime, _)| *runtime == name) {
+                Some((_, owner)) if owner != package => faults.push(format!("{package} names {name}")),
                 _ => {}
+            }
+            let foreign = |feature: &&String| !["net", "rt", "time"].contains(&feature.as_str());
+            for feature in features.iter().filter(foreign).filter(|_| name == "tokio") {
+                faults.push(format!("{package} asks for the feature {feature} of tokio"));
             }
         }
     }
-    // hyper brings tokio's channels, which are runtime-neutral; nothing may bring its reactor.
-    for Resolved { name, features } in tree("socketio-async-std")? {
-        for feature in features
-            .iter()
-            .filter(|feature| name == "tokio" && !["default", "sync"].contains(&feature.as_str()))
-        {
-            faults.push(format!("socketio-async-std reaches the feature {feature} of tokio"));
+    for (package, apart) in APART {
+        for Resolved { name, features } in tree(package)? {
+            if apart.contains(&name.as_str()) {
+                faults.push(format!("{package} reaches {name}"));
+            }
+            if *package != "socketio-tokio" {
+                faults.extend(of_tokio(package, &name, &features));
+            }
         }
     }
     all_right(faults)
 }
 
+/// hyper brings tokio's channels, which are runtime-neutral; nothing may bring its reactor, or a crate that needs it.
+fn of_tokio(package: &str, name: &str, features: &[String]) -> Vec<String> {
+    if name.starts_with("tokio-") {
+        return vec![format!("{package} reaches {name}")];
+    }
+    let neutral = |feature: &&String| !["default", "sync"].contains(&feature.as_str());
+    let foreign = features.iter().filter(neutral).filter(|_| name == "tokio");
+    foreign.map(|feature| format!("{package} reaches the feature {feature} of tokio")).collect()
+}
+
 fn thin_adapters() -> Result<(), String> {
     let workspace = Workspace::read()?;
     let mut faults = Vec::new();
-    for package in ["socketio-tokio", "socketio-async-std"] {
+    for package in ADAPTERS {
         let mut lines = 0;
         for entry in
             fs::read_dir(workspace.folder(package)?.join("src")).map_err(|error| error.to_string())?
@@ -216,6 +247,18 @@ impl Resolved {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokio_may_bring_channels_and_nothing_that_needs_a_reactor() {
+        let features = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(of_tokio("p", "tokio", &features(&["default", "sync"])), [""; 0]);
+        assert_eq!(
+            of_tokio("p", "tokio", &features(&["sync", "net"])),
+            ["p reaches the feature net of tokio"]
+        );
+        assert_eq!(of_tokio("p", "tokio-rustls", &[]), ["p reaches tokio-rustls"]);
+        assert_eq!(of_tokio("p", "bytes", &features(&["std"])), [""; 0]);
+    }
 
     #[test]
     fn a_line_of_cargo_tree_is_a_package_and_its_features() {

@@ -1,0 +1,54 @@
+//! The driver's view of smol: its tasks, and the clock, timers and TCP of async-io below it. No protocol.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use socketio_driver::runtime::{BoxFuture, Instant, Io, Listener, Runtime, Timer};
+
+/// The smol runtime of this process.
+///
+/// It starts by itself and is usable from any thread. Tasks run on its global executor, which has one thread unless the
+/// environment variable `SMOL_THREADS` says otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Smol;
+
+impl Runtime for Smol {
+    fn spawn(&self, task: BoxFuture<()>) {
+        // Detached: the driver ends its tasks by messages, not by handles.
+        smol::spawn(task).detach();
+    }
+
+    fn now(&self) -> Instant {
+        socketio_async_io::now()
+    }
+
+    fn unix_time(&self) -> Duration {
+        socketio_async_io::unix_time()
+    }
+
+    fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>> {
+        socketio_async_io::timer(at)
+    }
+
+    fn listen(&self, at: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+        socketio_async_io::listen(at)
+    }
+
+    fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
+        socketio_async_io::connect(host, port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spawned_task_runs() {
+        let (done, told) = std::sync::mpsc::channel();
+        Smol.spawn(Box::pin(async move { done.send(()).unwrap() }));
+        told.recv().unwrap();
+    }
+}
