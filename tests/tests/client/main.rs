@@ -1,0 +1,10 @@
+//! The behaviour of a client against our own server, each case on tokio, on async-std and in simulation.
+
+mod chaos;
+mod connecting;
+mod events;
+mod lifetimes;
+mod offline;
+mod reconnection;
+mod streams;
+mod support;
