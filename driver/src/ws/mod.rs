@@ -182,6 +182,13 @@ impl Ws {
                     Err(end) => return self.end(end),
                 },
                 Message::Binary(bytes) => self.hear(Frame::Binary(bytes), on_frame),
+                // To a client tungstenite says no more before the server has closed the connection, for which nobody
+                // has to wait once its close frame is answered.
+                Message::Close(_) if self.masks.is_some() => {
+                    let _ = self.with_protocol(&mut &[][..], |protocol, wire| protocol.flush(wire));
+                    self.phase = Phase::Flushing(now + CLOSE_TIMEOUT);
+                    return Err(End::Closed);
+                }
                 _ => {}
             }
         }

@@ -12,7 +12,7 @@ use super::proxy::Proxy;
 use super::tls::Tls;
 
 /// How a client connects.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct NetworkConfig {
     /// Headers to add to every request, polling and websocket alike, in place of what would be sent under these names.
     pub(crate) headers: Vec<(String, String)>,
@@ -54,7 +54,9 @@ impl NetworkConfig {
             if OURS.contains(&key) {
                 return Err(SetupError::ReservedHeader { name: name.clone() });
             }
-            map.append(key, HeaderValue::try_from(value).map_err(|_| invalid())?);
+            let mut value = HeaderValue::try_from(value).map_err(|_| invalid())?;
+            value.set_sensitive(true);
+            map.append(key, value);
         }
         Ok(map)
     }
@@ -69,6 +71,22 @@ impl NetworkConfig {
         }
         let offer = (!self.protocols.is_empty()).then(|| self.protocols.join(", "));
         Ok(offer.and_then(|offer| HeaderValue::try_from(offer).ok()))
+    }
+}
+
+/// Without the values of headers, which are often secret.
+impl fmt::Debug for NetworkConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { headers, protocols, proxy, tls, cookies, request_timeout, max_message_bytes } = self;
+        f.debug_struct("NetworkConfig")
+            .field("headers", &headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("protocols", protocols)
+            .field("proxy", proxy)
+            .field("tls", tls)
+            .field("cookies", cookies)
+            .field("request_timeout", request_timeout)
+            .field("max_message_bytes", max_message_bytes)
+            .finish()
     }
 }
 
@@ -204,3 +222,49 @@ const OURS: [HeaderName; 10] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> NetworkConfig {
+        NetworkConfig { headers: vec![(name.to_owned(), value.to_owned())], ..NetworkConfig::default() }
+    }
+
+    #[test]
+    fn headers_are_checked_by_name_and_value() {
+        for name in ["", "a b", "ä", "a:"] {
+            let error = with(name, "x").header_map().unwrap_err();
+            assert!(matches!(error, SetupError::Header { .. }), "{name}: {error}");
+        }
+        for value in ["a\r\nb: c", "\0", "a\n"] {
+            let error = with("x", value).header_map().unwrap_err();
+            assert!(matches!(error, SetupError::Header { name } if name == "x"), "{value:?}");
+        }
+        for name in ["Upgrade", "connection", "Content-Length", "SEC-WEBSOCKET-KEY", "transfer-encoding"] {
+            let error = with(name, "x").header_map().unwrap_err();
+            assert!(matches!(error, SetupError::ReservedHeader { .. }), "{name}: {error}");
+        }
+        assert_eq!(with("X-Token", "a, b").header_map().unwrap()["x-token"], "a, b");
+    }
+
+    #[test]
+    fn subprotocols_are_tokens() {
+        let offer = |protocols: &[&str]| {
+            let protocols = protocols.iter().map(|&name| name.to_owned()).collect();
+            NetworkConfig { protocols, ..NetworkConfig::default() }.protocol_offer()
+        };
+        assert_eq!(offer(&[]).unwrap(), None);
+        assert_eq!(offer(&["a", "b.c"]).unwrap().unwrap(), "a, b.c");
+        for name in ["", "a b", "a,b", "a/b"] {
+            assert!(matches!(offer(&[name]), Err(SetupError::Subprotocol { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = with("authorization", "Bearer hidden");
+        let printed = format!("{config:?} {:?}", config.header_map());
+        assert!(printed.contains("authorization") && !printed.contains("hidden"), "{printed}");
+    }
+}

@@ -81,7 +81,7 @@ impl Identity {
             }
         };
         let mut config = builder.with_single_cert(self.chain.clone(), self.key()).unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config
     }
 }

@@ -97,6 +97,7 @@ fn a_close_frame_is_masked_and_empty() {
             ws.close(Instant::ZERO);
             poll_fn(|cx| ws.poll_write(cx)).await.unwrap();
             while poll_fn(|cx| ws.poll_read(cx, Instant::ZERO, |_| {})).await.is_ok() {}
+            assert!(ws.is_done(Instant::ZERO));
         };
         let server = async {
             let mut peer = scene.accept().await;
@@ -108,6 +109,38 @@ fn a_close_frame_is_masked_and_empty() {
         };
         join(client, server).await;
     });
+}
+
+#[test]
+fn a_server_that_closes_is_answered_and_not_waited_for() {
+    for (close, answer) in [(&b"\x88\x00"[..], &b""[..]), (b"\x88\x02\x03\xE8", b"\x03\xE8")] {
+        play(|mut scene| async move {
+            let network = scene.network.clone();
+            let client = async {
+                let mut ws = network.websocket(LANE, "/".into()).await.unwrap();
+                let end = loop {
+                    match poll_fn(|cx| ws.poll_read(cx, Instant::ZERO, |_| panic!("a frame"))).await {
+                        Ok(()) => {}
+                        Err(end) => break end,
+                    }
+                };
+                assert_eq!(end, crate::ws::End::Closed);
+                assert!(!ws.is_done(Instant::ZERO), "the answer is still to be written");
+                poll_fn(|cx| ws.poll_write(cx)).await.unwrap();
+                assert!(ws.is_done(Instant::ZERO));
+            };
+            let server = async {
+                let mut peer = scene.accept().await;
+                let head = peer.head().await;
+                peer.say(switching(&head, "")).await;
+                peer.say(close).await;
+                let (opcode, _, payload) = frame(&mut peer).await;
+                assert_eq!((opcode, payload.as_slice()), (0x88, answer));
+                assert!(!peer.more().await);
+            };
+            join(client, server).await;
+        });
+    }
 }
 
 /// What becomes of a handshake that is answered with `answer`, then the end.
