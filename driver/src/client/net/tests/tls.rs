@@ -311,6 +311,33 @@ fn a_response_that_is_cut_inside_tls_is_no_response() {
 }
 
 #[test]
+fn large_bodies_travel_encrypted_both_ways() {
+    let authority = Authority::new();
+    let identity = authority.server("server.test");
+    play_at("https://server.test", config(authority.trusted()), |mut scene| {
+        let identity = &identity;
+        async move {
+            let network = scene.network.clone();
+            let large = Bytes::from_iter((0..100_000_u32).map(|n| n as u8));
+            let client = async {
+                let answer = network.post("/".into(), large.clone()).await;
+                assert!(answer == Ok((200, large.clone())));
+            };
+            let server = async {
+                let peer = scene.accept().await;
+                let io = accept_tls(identity.server_config(None), peer.io).await.unwrap();
+                let mut peer = Peer { io, read: Vec::new() };
+                peer.head().await;
+                let body = peer.bytes(large.len()).await;
+                peer.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())).await;
+                peer.say(body).await;
+            };
+            join(client, server).await;
+        }
+    });
+}
+
+#[test]
 fn a_websocket_is_encrypted_and_its_connection_closed_with_it() {
     let authority = Authority::new();
     let identity = authority.server("server.test");
