@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use socketio_core::engine::packet::{Frame, Message, Packet as EnginePacket};
 use socketio_core::engine::{Revision, payload};
-use socketio_core::socket::{Attachments, Body, Codec, Decoder, Encoded, Event, Limits, Nsp, Raw};
+use socketio_core::socket::{Attachments, Body, Codec, Decoder, Encoded, Event, Limits, Nsp, Packet, Raw};
 use socketio_core::{Bytes, Str};
 
 /// A small event in text.
@@ -91,37 +91,36 @@ fn msgpack<T: Serialize>(value: &T, name: &str) -> Bytes {
     }
 }
 
-/// A message to an event. The name is looked at, as a server does to find the handler.
+/// Does something with the event in a message. Its name is looked at, as a server does to find the handler.
 ///
 /// # Panics
-/// When it is none.
-pub fn event(decoder: &mut Decoder, message: Message) -> Event {
+/// When there is none.
+pub fn with_event<T>(decoder: &mut Decoder, message: Message, then: impl FnOnce(&Event) -> T) -> T {
     match decoder.push(message) {
-        Ok(Some(packet)) => match packet.body {
-            Body::Event(event) if event.name() == "chat" || event.name() == "up" => event,
-            other => panic!("not the event: {other:?}"),
-        },
-        other => panic!("no packet: {other:?}"),
+        Ok(Some(Packet { body: Body::Event(event), .. })) if matches!(event.name(), "chat" | "up") => {
+            then(&event)
+        }
+        other => panic!("not the event: {other:?}"),
     }
 }
 
 /// A small event, to the application's `String`.
 pub fn decode_to_string(decoder: &mut Decoder, text: Str) -> Option<String> {
-    event(decoder, Message::Text(text)).args().decode().ok()
+    with_event(decoder, Message::Text(text), |event| event.args().decode().ok())
 }
 
 /// Bytes of a websocket message to raw arguments, the check for UTF-8 included; how many bytes they are.
 pub fn decode_to_raw(decoder: &mut Decoder, bytes: Bytes) -> usize {
     let Ok(text) = Str::try_from(bytes) else { return 0 };
-    match event(decoder, Message::Text(text)).args().raw() {
+    with_event(decoder, Message::Text(text), |event| match event.args().raw() {
         Raw::Json(text) => text.len(),
         Raw::Msgpack(bytes) => bytes.len(),
-    }
+    })
 }
 
 /// An object, to any JSON value.
 pub fn decode_to_value(decoder: &mut Decoder, text: Str) -> Option<serde_json::Value> {
-    event(decoder, Message::Text(text)).args().decode().ok()
+    with_event(decoder, Message::Text(text), |event| event.args().decode().ok())
 }
 
 /// Text and two attachments, to a struct of [`Bytes`].
@@ -132,17 +131,17 @@ pub fn decode_binary(decoder: &mut Decoder, head: Str, blobs: [Bytes; 2]) -> Opt
             return None;
         }
     }
-    event(decoder, Message::Binary(b)).args().decode().ok()
+    with_event(decoder, Message::Binary(b), |event| event.args().decode().ok())
 }
 
 /// A small msgpack message, to the application's `String`.
 pub fn decode_msgpack_to_string(decoder: &mut Decoder, message: Bytes) -> Option<String> {
-    event(decoder, Message::Binary(message)).args().decode().ok()
+    with_event(decoder, Message::Binary(message), |event| event.args().decode().ok())
 }
 
 /// A msgpack message with two byte strings, to a struct of [`Bytes`].
 pub fn decode_msgpack_binary(decoder: &mut Decoder, message: Bytes) -> Option<Pair> {
-    event(decoder, Message::Binary(message)).args().decode().ok()
+    with_event(decoder, Message::Binary(message), |event| event.args().decode().ok())
 }
 
 /// One Engine.IO packet out of its websocket frame.

@@ -8,7 +8,6 @@ use thiserror::Error;
 
 use super::parser::Contained;
 use super::{Body, Codec, Event, Limits, Packet, msgpack, text};
-use crate::Str;
 use crate::engine::packet::Message;
 
 /// Puts the packets of one connection together: text, then the attachments it announced (REFERENCE 3.1, 3.2).
@@ -130,10 +129,10 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`], for every violation of REFERENCE 3.2; and the same one again ever after.
     pub fn push(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
-        let result = match (&mut self.state, message) {
-            (State::Failed(error), _) => return Err(error.clone()),
+        let mut missing = 0;
+        let mut result = match (&mut self.state, message) {
             (State::Ready, message) => match (&mut self.format, message) {
-                (Format::Text, Message::Text(text)) => self.begin(text),
+                (Format::Text, Message::Text(text)) => text::decode(text, &self.limits, &mut missing),
                 (Format::Text, Message::Binary(_)) => Err(DecodeError::UnexpectedBinary),
                 (Format::Msgpack, Message::Text(_)) => Err(DecodeError::UnexpectedText),
                 (Format::Msgpack, Message::Binary(bytes)) => msgpack::decode(&bytes, &self.limits).map(Some),
@@ -141,9 +140,10 @@ impl Decoder {
             },
             (State::Reconstructing(_), Message::Text(_)) => Err(DecodeError::UnexpectedText),
             (State::Reconstructing(_), Message::Binary(next)) => self.attach(next),
+            (State::Failed(error), _) => Err(error.clone()),
         };
-        if let Err(error) = &result {
-            self.state = State::Failed(error.clone());
+        if missing > 0 || result.is_err() {
+            self.leave_ready(&mut result, missing);
         }
         result
     }
@@ -156,18 +156,25 @@ impl Decoder {
         }
     }
 
-    #[inline]
-    fn begin(&mut self, text: Str) -> Result<Option<Packet>, DecodeError> {
-        let mut missing = 0;
-        let packet = text::decode(text, &self.limits, &mut missing)?;
-        if missing == 0 {
-            return Ok(Some(packet));
-        }
-        // The count is only a promise, and the limit may have been raised.
-        let received = Vec::with_capacity(missing.min(10));
-        self.state =
-            State::Reconstructing(Box::new(Reconstruction { packet, expected: missing, received, bytes: 0 }));
-        Ok(None)
+    /// Keeps the packet until its attachments have come, or the error for ever.
+    //
+    // Apart from `push` and by reference, so that a complete packet is made where it is given back.
+    #[cold]
+    fn leave_ready(&mut self, result: &mut Result<Option<Packet>, DecodeError>, missing: usize) {
+        self.state = match result {
+            Err(error) => State::Failed(error.clone()),
+            Ok(packet) => {
+                let Some(packet) = packet.take() else { return };
+                // The count is only a promise, and the limit may have been raised.
+                let received = Vec::with_capacity(missing.min(10));
+                State::Reconstructing(Box::new(Reconstruction {
+                    packet,
+                    expected: missing,
+                    received,
+                    bytes: 0,
+                }))
+            }
+        };
     }
 
     fn attach(&mut self, next: Bytes) -> Result<Option<Packet>, DecodeError> {

@@ -26,8 +26,9 @@ pub(super) enum Kind {
 pub(super) struct List {
     /// What the first element is, if it was to be the name of an event.
     pub(super) name: Option<Kind>,
-    /// Where the name is, quotes included.
-    pub(super) name_range: Range<usize>,
+    /// Where the name begins and ends, quotes included.
+    pub(super) name_start: usize,
+    pub(super) name_end: usize,
     /// Whether the name is a string with escapes.
     pub(super) name_escaped: bool,
     pub(super) span: Span,
@@ -49,92 +50,91 @@ pub(super) struct Span {
 /// A position in JSON text.
 #[derive(Debug)]
 pub(super) struct Scanner<'a> {
-    text: &'a str,
+    bytes: &'a [u8],
     at: usize,
     max_nesting: usize,
     attachments: Option<usize>,
     irregular: bool,
 }
 
+// Whatever scans takes the place where it begins and gives the place where it ends, so that places stay in registers.
 impl<'a> Scanner<'a> {
     /// A scanner at byte `at` of `text`. With `attachments`, their number, placeholders are checked against it.
-    pub(super) fn new(text: &'a str, at: usize, max_nesting: usize, attachments: Option<usize>) -> Self {
-        Self { text, at, max_nesting, attachments, irregular: false }
+    pub(super) const fn new(
+        text: &'a str,
+        at: usize,
+        max_nesting: usize,
+        attachments: Option<usize>,
+    ) -> Self {
+        Self { bytes: text.as_bytes(), at, max_nesting, attachments, irregular: false }
     }
 
     /// Where the scanner is.
-    pub(super) fn at(&self) -> usize {
+    pub(super) const fn at(&self) -> usize {
         self.at
     }
 
     /// Whether there may be placeholders that are not written as the reference writes them: such text is
     /// [normalised](placeholder::normalise).
-    pub(super) fn irregular(&self) -> bool {
+    pub(super) const fn irregular(&self) -> bool {
         self.irregular
     }
 
     /// Checks a whole argument list and that nothing follows it; `named` lists begin with an event's name. What is
-    /// found goes to `found`, so that it is not copied from one result to the next.
+    /// found goes to `found`.
+    #[inline(always)] // and so `found` stays in registers
     pub(super) fn list(&mut self, named: bool, found: &mut List) -> Result<(), DecodeError> {
-        self.space();
-        let start = self.at;
-        self.expect(b'[')?;
+        let bytes = self.bytes;
+        let start = space(bytes, self.at);
+        let mut at = expect(bytes, start, b'[')?;
         if self.max_nesting == 0 {
             return Err(DecodeError::NestingTooDeep);
         }
-        self.space();
-        let mut elements = 0;
+        at = space(bytes, at);
+        let mut len = 0;
         let mut first = None;
-        if self.peek() != Some(b']') {
+        if bytes.get(at) != Some(&b']') {
+            if named {
+                let kind = kind(bytes, at)?;
+                let end = match kind {
+                    Kind::String => string(bytes, at, &mut found.name_escaped)?,
+                    _ => self.value_at(at, 1)?.1,
+                };
+                found.name = Some(kind);
+                (found.name_start, found.name_end) = (at, end);
+                at = space(bytes, end);
+            }
+            // After a name a comma is due, and after a comma a value.
+            let mut more = !named;
             loop {
-                let at = self.at;
-                if named && elements == 0 {
-                    let kind = self.kind()?;
-                    match kind {
-                        Kind::String => found.name_escaped = self.string()?,
-                        _ => {
-                            self.value(1)?;
-                        }
+                if !more {
+                    if bytes.get(at) != Some(&b',') {
+                        break;
                     }
-                    found.name = Some(kind);
-                    found.name_range = at..self.at;
-                } else {
-                    self.value(1)?;
-                    first = first.or(Some(at));
+                    at = space(bytes, at + 1);
                 }
-                elements += 1;
-                self.space();
-                if self.peek() != Some(b',') {
-                    break;
-                }
-                self.at += 1;
-                self.space();
+                more = false;
+                first = first.or(Some(at));
+                at = space(bytes, self.value_at(at, 1)?.1);
+                len += 1;
             }
         }
-        let end = self.at;
-        self.expect(b']')?;
-        self.finish()?;
+        let end = at;
+        finish(bytes, expect(bytes, end, b']')?)?;
         if u32::try_from(end).is_err() {
             return Err(DecodeError::InvalidPayload);
         }
         // Nothing here is beyond the end.
-        found.span = Span {
-            start: start as u32,
-            first: first.unwrap_or(end) as u32,
-            end: end as u32,
-            len: elements - u32::from(found.name.is_some()),
-        };
+        found.span = Span { start: start as u32, first: first.unwrap_or(end) as u32, end: end as u32, len };
         Ok(())
     }
 
     /// Checks one value and that nothing follows it.
     pub(super) fn single(&mut self) -> Result<(Kind, Range<usize>), DecodeError> {
-        self.space();
-        let start = self.at;
-        let kind = self.value(0)?;
-        let range = start..self.at;
-        self.finish()?;
-        Ok((kind, range))
+        let start = space(self.bytes, self.at);
+        let (kind, end) = self.value_at(start, 0)?;
+        finish(self.bytes, end)?;
+        Ok((kind, start..end))
     }
 
     /// Moves past one character of one byte.
@@ -144,76 +144,73 @@ impl<'a> Scanner<'a> {
 
     /// Moves past white space.
     pub(super) fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
-            self.at += 1;
-        }
+        self.at = space(self.bytes, self.at);
     }
 
     /// Moves past one value, which begins here and lies within `nesting` brackets.
-    #[inline]
     pub(super) fn value(&mut self, nesting: usize) -> Result<Kind, DecodeError> {
-        let kind = self.kind()?;
-        match kind {
-            Kind::Array | Kind::Object => self.nested(nesting)?,
-            _ => self.scalar(kind)?,
-        }
+        let (kind, end) = self.value_at(self.at, nesting)?;
+        self.at = end;
         Ok(kind)
     }
 
-    fn scalar(&mut self, kind: Kind) -> Result<(), DecodeError> {
-        match kind {
-            Kind::String => self.string().map(drop),
-            Kind::Number => self.number(),
-            Kind::Null => self.literal("null"),
-            _ if self.peek() == Some(b't') => self.literal("true"),
-            _ => self.literal("false"),
-        }
+    #[inline]
+    fn value_at(&mut self, at: usize, nesting: usize) -> Result<(Kind, usize), DecodeError> {
+        let kind = kind(self.bytes, at)?;
+        let end = match kind {
+            Kind::String => string(self.bytes, at, &mut false)?,
+            Kind::Array | Kind::Object => self.nested(at, nesting)?,
+            _ => scalar(self.bytes, at, kind)?,
+        };
+        Ok((kind, end))
     }
 
-    /// Moves past an array or an object.
-    fn nested(&mut self, nesting: usize) -> Result<(), DecodeError> {
+    /// The end of an array or an object.
+    fn nested(&mut self, mut at: usize, nesting: usize) -> Result<usize, DecodeError> {
+        let bytes = self.bytes;
         let mut depth = nesting;
         // One bit per open bracket, 1 for an object; `NESTING_CAP` of them fit.
         let mut open = 0_u128;
         loop {
-            match self.kind()? {
+            at = match kind(bytes, at)? {
                 Kind::Array | Kind::Object if depth >= self.max_nesting => {
                     return Err(DecodeError::NestingTooDeep);
                 }
-                Kind::Object if self.placeholder()? => {}
                 bracket @ (Kind::Array | Kind::Object) => {
-                    let (object, close) = match bracket {
-                        Kind::Object => (1, b'}'),
-                        _ => (0, b']'),
-                    };
-                    self.at += 1;
-                    self.space();
-                    if self.peek() == Some(close) {
-                        self.at += 1;
+                    let (object, close) = if bracket == Kind::Object { (1, b'}') } else { (0, b']') };
+                    if object == 1
+                        && let Some(end) = self.placeholder(at)?
+                    {
+                        end
                     } else {
-                        depth += 1;
-                        open = open << 1 | object;
-                        if object == 1 {
-                            self.key()?;
+                        at = space(bytes, at + 1);
+                        if bytes.get(at) == Some(&close) {
+                            at + 1
+                        } else {
+                            depth += 1;
+                            open = open << 1 | object;
+                            if object == 1 {
+                                at = self.key(at)?;
+                            }
+                            continue;
                         }
-                        continue;
                     }
                 }
-                kind => self.scalar(kind)?,
-            }
+                Kind::String => string(bytes, at, &mut false)?,
+                kind => scalar(bytes, at, kind)?,
+            };
             // After a value: leave what ends here, or go on with the next one.
             loop {
                 if depth == nesting {
-                    return Ok(());
+                    return Ok(at);
                 }
-                self.space();
+                at = space(bytes, at);
                 let object = open & 1 == 1;
-                match self.peek() {
+                match bytes.get(at) {
                     Some(b',') => {
-                        self.at += 1;
-                        self.space();
+                        at = space(bytes, at + 1);
                         if object {
-                            self.key()?;
+                            at = self.key(at)?;
                         }
                         break;
                     }
@@ -221,177 +218,224 @@ impl<'a> Scanner<'a> {
                     Some(b']') if !object => {}
                     _ => return Err(DecodeError::InvalidPayload),
                 }
-                self.at += 1;
+                at += 1;
                 depth -= 1;
                 open >>= 1;
             }
         }
     }
 
-    /// Moves past a string, which begins here; whether it has escapes.
-    pub(super) fn string(&mut self) -> Result<bool, DecodeError> {
-        self.expect(b'"')?;
+    /// Where the value of a member begins, whose key is at `start`.
+    #[inline]
+    fn key(&mut self, start: usize) -> Result<usize, DecodeError> {
         let mut escaped = false;
-        loop {
-            self.at += plain(&self.bytes()[self.at..]);
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(escaped);
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                // A control character, or the end of the text.
-                _ => return Err(DecodeError::InvalidPayload),
-            }
+        let end = string(self.bytes, start, &mut escaped)?;
+        if self.attachments.is_some() && (escaped || &self.bytes[start..end] == placeholder::KEY.as_bytes()) {
+            self.irregular = true;
         }
+        let colon = space(self.bytes, end);
+        Ok(space(self.bytes, expect(self.bytes, colon, b':')?))
     }
 
-    fn escape(&mut self) -> Result<(), DecodeError> {
-        let length = match self.bytes().get(self.at + 1) {
+    /// The end of a placeholder in the reference's spelling, if one begins here.
+    #[inline]
+    fn placeholder(&self, at: usize) -> Result<Option<usize>, DecodeError> {
+        let Some(count) = self.attachments else { return Ok(None) };
+        match placeholder::canonical(&self.bytes[at..]) {
+            None => Ok(None),
+            Some((num, length)) if num < count => Ok(Some(at + length)),
+            Some(_) => Err(DecodeError::IllegalPlaceholder),
+        }
+    }
+}
+
+#[inline]
+fn space(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// What is after `byte`, which is due.
+#[inline]
+fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<usize, DecodeError> {
+    if bytes.get(at) == Some(&byte) { Ok(at + 1) } else { Err(DecodeError::InvalidPayload) }
+}
+
+/// Whether nothing but white space follows.
+#[inline]
+fn finish(bytes: &[u8], at: usize) -> Result<(), DecodeError> {
+    if space(bytes, at) == bytes.len() { Ok(()) } else { Err(DecodeError::InvalidPayload) }
+}
+
+#[inline]
+fn kind(bytes: &[u8], at: usize) -> Result<Kind, DecodeError> {
+    Ok(match bytes.get(at) {
+        Some(b'"') => Kind::String,
+        Some(b'-' | b'0'..=b'9') => Kind::Number,
+        Some(b'{') => Kind::Object,
+        Some(b'[') => Kind::Array,
+        Some(b't' | b'f') => Kind::Bool,
+        Some(b'n') => Kind::Null,
+        _ => return Err(DecodeError::InvalidPayload),
+    })
+}
+
+/// The end of a number, of `null` or of a boolean.
+fn scalar(bytes: &[u8], at: usize, kind: Kind) -> Result<usize, DecodeError> {
+    match kind {
+        Kind::Number => number(bytes, at),
+        Kind::Null => literal(bytes, at, "null"),
+        _ if bytes.get(at) == Some(&b't') => literal(bytes, at, "true"),
+        _ => literal(bytes, at, "false"),
+    }
+}
+
+/// The end of a string. Sets `escaped` if it has escapes.
+#[inline]
+fn string(bytes: &[u8], at: usize, escaped: &mut bool) -> Result<usize, DecodeError> {
+    let end = plain_from(bytes, expect(bytes, at, b'"')?);
+    if bytes.get(end) == Some(&b'"') {
+        return Ok(end + 1);
+    }
+    *escaped = true;
+    escapes(bytes, end)
+}
+
+/// The end of a string, from its first escape on.
+fn escapes(bytes: &[u8], mut at: usize) -> Result<usize, DecodeError> {
+    loop {
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => {}
+            // A control character, or the end of the text.
+            _ => return Err(DecodeError::InvalidPayload),
+        }
+        at += match bytes.get(at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-            Some(b'u') => match self.bytes().get(self.at + 2..self.at + 6) {
+            Some(b'u') => match bytes.get(at + 2..at + 6) {
                 Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => 6,
                 _ => return Err(DecodeError::InvalidPayload),
             },
             _ => return Err(DecodeError::InvalidPayload),
         };
-        self.at += length;
-        Ok(())
+        at = plain_from(bytes, at);
     }
+}
 
-    fn key(&mut self) -> Result<(), DecodeError> {
-        let start = self.at;
-        let escaped = self.string()?;
-        if self.attachments.is_some() && (escaped || &self.text[start..self.at] == placeholder::KEY) {
-            self.irregular = true;
+fn number(bytes: &[u8], mut at: usize) -> Result<usize, DecodeError> {
+    if bytes.get(at) == Some(&b'-') {
+        at += 1;
+    }
+    at = match bytes.get(at) {
+        Some(b'0') => at + 1,
+        _ => digits(bytes, at)?,
+    };
+    if bytes.get(at) == Some(&b'.') {
+        at = digits(bytes, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        at += 1;
+        if let Some(b'+' | b'-') = bytes.get(at) {
+            at += 1;
         }
-        self.space();
-        self.expect(b':')?;
-        self.space();
-        Ok(())
+        at = digits(bytes, at)?;
     }
+    Ok(at)
+}
 
-    /// Moves past a placeholder in the reference's spelling, if one begins here.
-    fn placeholder(&mut self) -> Result<bool, DecodeError> {
-        let Some(count) = self.attachments else { return Ok(false) };
-        let Some((num, length)) = placeholder::canonical(&self.bytes()[self.at..]) else { return Ok(false) };
-        if num >= count {
-            return Err(DecodeError::IllegalPlaceholder);
-        }
-        self.at += length;
-        Ok(true)
+#[inline]
+fn digits(bytes: &[u8], start: usize) -> Result<usize, DecodeError> {
+    let mut at = start;
+    while let Some(b'0'..=b'9') = bytes.get(at) {
+        at += 1;
     }
+    if at == start { Err(DecodeError::InvalidPayload) } else { Ok(at) }
+}
 
-    fn number(&mut self) -> Result<(), DecodeError> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            _ => self.digits()?,
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), DecodeError> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at == start { Err(DecodeError::InvalidPayload) } else { Ok(()) }
-    }
-
-    fn literal(&mut self, word: &str) -> Result<(), DecodeError> {
-        if !self.bytes()[self.at..].starts_with(word.as_bytes()) {
-            return Err(DecodeError::InvalidPayload);
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn kind(&self) -> Result<Kind, DecodeError> {
-        Ok(match self.peek() {
-            Some(b'"') => Kind::String,
-            Some(b'-' | b'0'..=b'9') => Kind::Number,
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b't' | b'f') => Kind::Bool,
-            Some(b'n') => Kind::Null,
-            _ => return Err(DecodeError::InvalidPayload),
-        })
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), DecodeError> {
-        if self.peek() != Some(byte) {
-            return Err(DecodeError::InvalidPayload);
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), DecodeError> {
-        self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err(DecodeError::InvalidPayload) }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes().get(self.at).copied()
-    }
-
-    fn bytes(&self) -> &'a [u8] {
-        self.text.as_bytes()
+fn literal(bytes: &[u8], at: usize, word: &str) -> Result<usize, DecodeError> {
+    if bytes[at..].starts_with(word.as_bytes()) {
+        Ok(at + word.len())
+    } else {
+        Err(DecodeError::InvalidPayload)
     }
 }
 
 /// How many bytes go by before a quote, a backslash or a control character.
+#[inline]
 pub(super) fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    // The high bit of every byte that is below `limit`, and perhaps of bytes after the first such one.
-    const fn below(word: u64, limit: u8) -> u64 {
-        word.wrapping_sub(ONES * limit as u64) & !word & HIGH
-    }
-    const fn special(byte: u8) -> bool {
-        // Not a `match`, which would become a table and keep the blocks below from becoming vectors.
-        (byte < b' ') | (byte == b'"') | (byte == b'\\')
-    }
+    plain_from(bytes, 0)
+}
 
-    let mut at = 0;
+/// Where the first quote, backslash or control character from `start` on is; the end when there is none.
+#[inline]
+fn plain_from(bytes: &[u8], start: usize) -> usize {
     // Most strings are short: eight bytes together, without branching on each.
-    while let Some(word) = bytes[at..].first_chunk() {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * b'"' as u64);
-        let backslash = word ^ (ONES * b'\\' as u64);
-        let found = below(word, b' ') | below(quote, 1) | below(backslash, 1);
+    for at in [start, start + 8] {
+        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+            return plain_tail(bytes, at);
+        };
+        let found = specials(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+    }
+    plain_long(bytes, start + 16)
+}
+
+/// The same, for strings that are not short: in blocks that the compiler makes vectors of.
+#[inline(never)]
+fn plain_long(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>)
+        && block.iter().fold(0, |found, &byte| found | u8::from(special(byte))) == 0
+    {
+        at += 32;
+    }
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = specials(u64::from_le_bytes(*word));
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }
         at += 8;
-        // Long ones, in blocks that the compiler makes vectors of.
-        if at % 32 == 0 {
-            while let Some(block) = bytes[at..].first_chunk::<32>()
-                && !block.iter().fold(false, |found, &byte| found | special(byte))
-            {
-                at += 32;
-            }
-        }
+    }
+    plain_tail(bytes, at)
+}
+
+/// The same, where fewer than eight bytes are left.
+#[inline]
+fn plain_tail(bytes: &[u8], at: usize) -> usize {
+    let left = bytes.len().saturating_sub(at);
+    if left == 0 {
+        return bytes.len();
+    }
+    // As the end of a word. What is shifted in behind them is zero, a control character.
+    if let Some(word) = bytes.last_chunk() {
+        let found = specials(u64::from_le_bytes(*word) >> (8 * (8 - left)));
+        return at + found.trailing_zeros() as usize / 8;
     }
     let tail = bytes[at..].iter().position(|&byte| special(byte));
     tail.map_or(bytes.len(), |tail| at + tail)
+}
+
+/// The high bit of every byte that is a quote, a backslash or a control character, and perhaps of bytes after the first
+/// such one.
+#[inline]
+const fn specials(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    const fn below(word: u64, limit: u8) -> u64 {
+        word.wrapping_sub(ONES * limit as u64) & !word
+    }
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    (below(word, b' ') | below(quote, 1) | below(backslash, 1)) & HIGH
+}
+
+#[inline]
+const fn special(byte: u8) -> bool {
+    // Not a `match`, which would become a table and keep the blocks from becoming vectors.
+    (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }
 
 #[cfg(test)]

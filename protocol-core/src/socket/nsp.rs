@@ -15,7 +15,10 @@ use crate::Str;
 /// Cloning costs a reference count. A name that was decoded is a slice of its packet and keeps the packet's buffer
 /// alive: what outlives the packet takes a [`detached`](Self::detached) copy.
 #[derive(Clone, Eq, PartialEq, PartialOrd, Ord)]
-pub struct Nsp(Str);
+//
+// `None` is the main namespace, which almost every packet belongs to: nothing to count references of. Its name is the
+// first of all in order, as `None` is.
+pub struct Nsp(Option<Str>);
 
 /// The name contains a comma, which ends a namespace on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -24,7 +27,7 @@ pub struct InvalidNsp;
 
 impl Nsp {
     /// The main namespace, `/`.
-    pub const ROOT: Self = Self(Str::from_static("/"));
+    pub const ROOT: Self = Self(None);
 
     /// A namespace by its name; a missing leading slash is added (REFERENCE 4.3).
     ///
@@ -36,29 +39,29 @@ impl Nsp {
         }
         match name {
             "" | "/" => Ok(Self::ROOT),
-            _ if name.starts_with('/') => Ok(Self(name.into())),
-            _ => Ok(Self(alloc::format!("/{name}").into())),
+            _ if name.starts_with('/') => Ok(Self(Some(name.into()))),
+            _ => Ok(Self(Some(alloc::format!("/{name}").into()))),
         }
     }
 
     /// A name as it came off the wire.
     pub(super) fn received(name: Str) -> Self {
-        if name == *"/" { Self::ROOT } else { Self(name) }
+        if name == *"/" { Self::ROOT } else { Self(Some(name)) }
     }
 
     /// The name, with its leading slash.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_deref().unwrap_or("/")
     }
 
     /// Whether this is the main namespace.
     pub fn is_root(&self) -> bool {
-        self.as_str() == "/"
+        self.0.is_none()
     }
 
     /// A copy that keeps no packet alive.
     pub fn detached(&self) -> Self {
-        if self.is_root() { Self::ROOT } else { Self(self.as_str().into()) }
+        Self(self.0.as_deref().map(Str::from))
     }
 }
 
@@ -72,19 +75,19 @@ impl Deref for Nsp {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl Borrow<str> for Nsp {
     fn borrow(&self) -> &str {
-        &self.0
+        self
     }
 }
 
 impl AsRef<str> for Nsp {
     fn as_ref(&self) -> &str {
-        &self.0
+        self
     }
 }
 
@@ -105,7 +108,7 @@ impl TryFrom<&str> for Nsp {
 
 impl fmt::Display for Nsp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self)
     }
 }
 
@@ -124,6 +127,13 @@ mod tests {
         assert_eq!(Nsp::new("admin").as_deref(), Ok("/admin"));
         assert_eq!(Nsp::new("/admin").as_deref(), Ok("/admin"));
         assert_eq!(Nsp::new(""), Ok(Nsp::ROOT));
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_their_text() {
+        let mut names = ["/b", "/", "/a/b", "/a"].map(|name| Nsp::new(name).unwrap());
+        names.sort();
+        assert_eq!(names.each_ref().map(Nsp::as_str), ["/", "/a", "/a/b", "/b"]);
     }
 
     #[test]

@@ -14,8 +14,10 @@ use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved_event, placeh
 use crate::{AckId, Str};
 
 /// Decodes a text message. Sets `missing` to the number of attachments that the packet lacks.
+//
+// There always is a packet. It comes as `Decoder::push` gives it away, so that it is not moved from one result to another.
 #[inline]
-pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<Packet, DecodeError> {
+pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<Option<Packet>, DecodeError> {
     let bytes = text.as_bytes();
     let kind = match bytes.first() {
         Some(kind @ b'0'..=b'6') => *kind,
@@ -38,28 +40,55 @@ pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<
         Nsp::ROOT
     };
     let ack = ack_id(&text[at..], &mut at)?;
-    let empty = at == text.len();
-    let body = match kind {
-        b'0' => Body::Connect(payload(&text, at, limits, &[Kind::Object])?),
-        b'1' if empty => Body::Disconnect,
-        b'1' => return Err(DecodeError::InvalidPayload),
-        b'2' | b'5' if empty => Body::Unnamed,
-        b'2' | b'5' => {
-            let mut list = List::default();
-            let text = check_list(text, at, limits, attachments, true, &mut list)?;
-            let name = name(&text, &list)?;
-            Body::Event(Event { ack, name, args: Args::json(text, &list) })
-        }
-        b'3' | b'6' if empty => Body::Ack { id: ack, args: Args::default() },
-        b'3' | b'6' => {
-            let mut list = List::default();
-            let text = check_list(text, at, limits, attachments, false, &mut list)?;
-            Body::Ack { id: ack, args: Args::json(text, &list) }
-        }
-        _ => Body::ConnectError(payload(&text, at, limits, &[Kind::Object, Kind::String])?),
-    };
     *missing = attachments.unwrap_or(0);
-    Ok(Packet { nsp, body })
+    // Whatever is made here is made where it stays: to move a packet that has just been written costs as much as to scan
+    // a short one.
+    if at == text.len() {
+        let body = match kind {
+            b'0' => Body::Connect(None),
+            b'1' => Body::Disconnect,
+            b'2' | b'5' => Body::Unnamed,
+            b'3' | b'6' => Body::Ack { id: ack, args: Args::default() },
+            _ => Body::ConnectError(None),
+        };
+        return Ok(Some(Packet { nsp, body }));
+    }
+    match kind {
+        b'2' | b'5' => {
+            let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
+            let mut list = List::default();
+            scanner.list(true, &mut list)?;
+            if scanner.irregular() {
+                let (text, list) = usual_list(&text[at..], limits, attachments, true)?;
+                let name = name(&text, &list)?;
+                return Ok(Some(Packet {
+                    nsp,
+                    body: Body::Event(Event { ack, name, args: Args::json(text, list) }),
+                }));
+            }
+            let name = name(&text, &list)?;
+            Ok(Some(Packet { nsp, body: Body::Event(Event { ack, name, args: Args::json(text, list) }) }))
+        }
+        b'3' | b'6' => {
+            let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
+            let mut list = List::default();
+            scanner.list(false, &mut list)?;
+            if scanner.irregular() {
+                let (text, list) = usual_list(&text[at..], limits, attachments, false)?;
+                return Ok(Some(Packet { nsp, body: Body::Ack { id: ack, args: Args::json(text, list) } }));
+            }
+            Ok(Some(Packet { nsp, body: Body::Ack { id: ack, args: Args::json(text, list) } }))
+        }
+        b'0' => {
+            let payload = payload(&text, at, limits, &[Kind::Object])?;
+            Ok(Some(Packet { nsp, body: Body::Connect(Some(payload)) }))
+        }
+        b'1' => Err(DecodeError::InvalidPayload),
+        _ => {
+            let payload = payload(&text, at, limits, &[Kind::Object, Kind::String])?;
+            Ok(Some(Packet { nsp, body: Body::ConnectError(Some(payload)) }))
+        }
+    }
 }
 
 fn attachment_count(bytes: &[u8], limits: &Limits, at: &mut usize) -> Result<usize, DecodeError> {
@@ -88,57 +117,50 @@ fn ack_id(text: &str, at: &mut usize) -> Result<Option<AckId>, DecodeError> {
     text[..digits].parse().map(|id| Some(AckId(id))).map_err(|_| DecodeError::InvalidAckId)
 }
 
-fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Option<Payload>, DecodeError> {
-    if at == text.len() {
-        return Ok(None);
-    }
+fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Payload, DecodeError> {
     let (kind, range) = Scanner::new(text, at, limits.nesting(), None).single()?;
     if !kinds.contains(&kind) {
         return Err(DecodeError::InvalidPayload);
     }
-    Ok(Some(Payload::json(text.slice_ref(&text[range]))))
+    Ok(Payload::json(text.slice_ref(&text[range])))
 }
 
 /// The name of an event.
-#[inline]
+#[inline(always)] // its result would go through memory
 fn name(text: &str, list: &List) -> Result<Name, DecodeError> {
-    let range = match list.name {
-        Some(Kind::String) => list.name_range.start + 1..list.name_range.end - 1,
-        Some(Kind::Number) => list.name_range.clone(),
+    let quotes = match list.name {
+        Some(Kind::String) if list.name_escaped => return name_apart(&text[list.name_start..list.name_end]),
+        Some(Kind::String) => 1,
+        Some(Kind::Number) => 0,
         _ => return Err(DecodeError::InvalidPayload),
     };
-    if list.name_escaped {
-        let name = unescape(&text[list.name_range.clone()])?;
-        return if is_reserved_event(&name) {
-            Err(DecodeError::ReservedEvent)
-        } else {
-            Ok(Name::Apart(name.into()))
-        };
-    }
-    if is_reserved_event(&text[range.clone()]) {
+    let (start, end) = (list.name_start + quotes, list.name_end - quotes);
+    if is_reserved_event(&text[start..end]) {
         return Err(DecodeError::ReservedEvent);
     }
     // The list ends after its name, and that it ends below 4 GiB has been checked.
-    Ok(Name::Slice(range.start as u32..range.end as u32))
+    Ok(Name::Slice(start as u32..end as u32))
 }
 
-/// Checks an argument list. Gives back the text in which it is: another one, where placeholders are not in the usual
-/// spelling.
-#[inline]
-fn check_list(
-    text: Str,
-    at: usize,
+/// A name with escapes.
+#[cold]
+fn name_apart(quoted: &str) -> Result<Name, DecodeError> {
+    let name = unescape(quoted)?;
+    if is_reserved_event(&name) { Err(DecodeError::ReservedEvent) } else { Ok(Name::Apart(name.into())) }
+}
+
+/// An argument list, which has been checked, with its placeholders in the usual spelling.
+#[cold]
+fn usual_list(
+    list: &str,
     limits: &Limits,
     attachments: Option<usize>,
     named: bool,
-    list: &mut List,
-) -> Result<Str, DecodeError> {
-    let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
-    scanner.list(named, list)?;
-    let Some(count) = attachments.filter(|_| scanner.irregular()) else { return Ok(text) };
-    let usual = placeholder::normalise(&text[at..], count)?;
-    Scanner::new(&usual, 0, limits.nesting(), None).list(named, list)?;
-    Ok(usual.into())
+) -> Result<(Str, List), DecodeError> {
+    let usual = placeholder::normalise(list, attachments.unwrap_or(0))?;
+    let mut found = List::default();
+    Scanner::new(&usual, 0, limits.nesting(), None).list(named, &mut found)?;
+    Ok((usual.into(), found))
 }
 
 /// The text of a JSON string.

@@ -97,7 +97,8 @@ pub enum ArgsError {
 
 impl Args {
     /// A list that a scanner found in `text`.
-    pub(super) fn json(text: Str, list: &List) -> Self {
+    #[inline]
+    pub(super) fn json(text: Str, list: List) -> Self {
         let named = list.name.is_some();
         Self(Repr::Json(JsonArgs { text, span: list.span, named, attachments: Attachments::NONE }))
     }
@@ -134,7 +135,7 @@ impl Args {
             Message::Text(text) => {
                 let mut list = List::default();
                 Scanner::new(&text, 0, limits.nesting(), None).list(false, &mut list)?;
-                Ok(Self::json(text, &list))
+                Ok(Self::json(text, list))
             }
             Message::Binary(bytes) => {
                 let mut reader = Reader::new(&bytes);
