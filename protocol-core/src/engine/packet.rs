@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::{alphabet, engine::DecodePaddingMode};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use thiserror::Error;
 
 use super::Revision;
@@ -137,6 +137,12 @@ impl Packet {
     /// [`DecodeError::Empty`], [`DecodeError::UnknownType`] or, for revision 3, [`DecodeError::BinaryType`].
     pub fn decode(revision: Revision, frame: Frame) -> Result<Self, DecodeError> {
         match (revision, frame) {
+            (_, Frame::Text(text)) if text.len() <= SHORT && text.starts_with('4') => {
+                let mut bytes = text.into_bytes();
+                bytes.advance(1);
+                let text = Str::try_from(bytes).map_err(|_| DecodeError::NotUtf8)?;
+                Ok(Self::Message(Message::Text(text)))
+            }
             (_, Frame::Text(text)) => Self::decode_text(revision, &text, &text),
             (Revision::V4, Frame::Binary(data)) => Ok(Self::Message(Message::Binary(data))),
             (Revision::V3, Frame::Binary(mut data)) => match data.first() {
@@ -149,6 +155,9 @@ impl Packet {
 
     /// Reads `text`, which is a part of `source`.
     pub(crate) fn decode_text(revision: Revision, source: &Str, text: &str) -> Result<Self, DecodeError> {
+        if let Some(data) = text.strip_prefix('4') {
+            return Ok(Self::Message(Message::Text(source.slice_ref(data))));
+        }
         let Some(first) = text.chars().next() else { return Err(DecodeError::Empty) };
         let data = &text[first.len_utf8()..];
         Ok(match first {
@@ -156,7 +165,6 @@ impl Packet {
             '1' => Self::Close,
             '2' => Self::Ping(Purpose::of(data)),
             '3' => Self::Pong(Purpose::of(data)),
-            '4' => Self::Message(Message::Text(source.slice_ref(data))),
             '5' => Self::Upgrade,
             '6' => Self::Noop,
             'b' => {
@@ -304,6 +312,10 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Up to this many bytes it costs less to check for UTF-8 again, which cannot fail, than to count one reference more and one
+/// less.
+const SHORT: usize = 64;
 
 #[cfg(test)]
 mod tests {

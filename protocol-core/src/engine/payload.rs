@@ -8,7 +8,7 @@ use core::iter::FusedIterator;
 use bytes::Bytes;
 
 use super::Revision;
-use super::packet::{DecodeError, Frame, Packet, base64_len, push_base64};
+use super::packet::{DecodeError, Frame, Message, Packet, base64_len, push_base64};
 use crate::Str;
 
 /// What stands between two packets.
@@ -60,6 +60,7 @@ impl Decode {
 impl Iterator for Decode {
     type Item = Result<Packet, DecodeError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let start = self.at.take()?;
         let Some(left) = self.left.checked_sub(1) else {
@@ -67,13 +68,38 @@ impl Iterator for Decode {
         };
         self.left = left;
         let rest = &self.body[start..];
-        let end = memchr::memchr(SEPARATOR, rest.as_bytes());
-        let packet = Packet::decode_text(Revision::V4, &self.body, &rest[..end.unwrap_or(rest.len())]);
+        let end = separator(rest.as_bytes());
+        let text = &rest[..end.unwrap_or(rest.len())];
+        if let Some(data) = text.strip_prefix('4') {
+            // What nearly every packet is, made where it is given back.
+            self.at = end.map(|end| start + end + 1);
+            return Some(Ok(Packet::Message(Message::Text(self.body.slice_ref(data)))));
+        }
+        let packet = Packet::decode_text(Revision::V4, &self.body, text);
         if packet.is_ok() {
             self.at = end.map(|end| start + end + 1);
         }
         Some(packet)
     }
+}
+
+/// Where the first separator is. Packets are mostly shorter than it takes a vectorized search to begin.
+#[inline]
+fn separator(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    for at in [0, 8, 16, 24] {
+        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+            let tail = bytes[at..].iter().position(|&byte| byte == SEPARATOR);
+            return tail.map(|tail| at + tail);
+        };
+        // The high bit of the first byte that is zero, and perhaps of bytes after it.
+        let word = u64::from_le_bytes(*word) ^ (ONES * SEPARATOR as u64);
+        let found = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+    }
+    memchr::memchr(SEPARATOR, &bytes[32..]).map(|at| 32 + at)
 }
 
 impl FusedIterator for Decode {}
@@ -133,7 +159,6 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::packet::Message;
     use super::*;
 
     fn message(text: &str) -> Packet {
@@ -239,6 +264,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_separator_is_found_wherever_it_is(
+            bytes in prop::collection::vec(prop_oneof![Just(SEPARATOR), Just(b'4'), Just(0x1F), Just(0x9E), any::<u8>()], 0..80),
+            plain in 0_usize..80,
+        ) {
+            let bytes = [vec![b'4'; plain], bytes].concat();
+            prop_assert_eq!(separator(&bytes), bytes.iter().position(|&byte| byte == SEPARATOR));
+        }
+
         #[test]
         fn arbitrary_bodies_never_panic(body: String, raw: Vec<u8>) {
             decode(body.into()).for_each(drop);

@@ -143,7 +143,7 @@ impl Args {
                 if reader.at() < bytes.len() {
                     return Err(DecodeError::InvalidPayload);
                 }
-                super::msgpack::arguments(bytes, false)
+                super::msgpack::arguments(bytes)
             }
         }
     }

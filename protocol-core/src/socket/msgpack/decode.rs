@@ -21,8 +21,8 @@ pub(in crate::socket) fn decode(bytes: &Bytes, limits: &Limits) -> Result<Packet
     for _ in 0..entries {
         let Token::Str(key) = reader.token()? else { return Err(DecodeError::InvalidPayload) };
         let start = reader.at();
-        let token = reader.peek()?;
-        reader.skip(1, max_nesting)?;
+        let token = reader.token()?;
+        reader.skip_within(token, 1, max_nesting)?;
         let slot = match key {
             "type" => &mut kind,
             "nsp" => &mut nsp,
@@ -52,7 +52,7 @@ pub(in crate::socket) fn decode(bytes: &Bytes, limits: &Limits) -> Result<Packet
         (1, None) => Body::Disconnect,
         (2, Some((Token::Array(_), start, end))) => event(bytes, id, start, end)?,
         (3, Some((Token::Array(_), start, end))) => {
-            Body::Ack { id, args: arguments(bytes.slice(start..end), false)? }
+            Body::Ack { id, args: arguments(bytes.slice(start..end))? }
         }
         (4, Some((Token::Map(_) | Token::Str(_), start, end))) => {
             Body::ConnectError(Some(Payload::msgpack(bytes.slice(start..end))))
@@ -63,21 +63,17 @@ pub(in crate::socket) fn decode(bytes: &Bytes, limits: &Limits) -> Result<Packet
 }
 
 /// The arguments in a checked array.
-pub(in crate::socket) fn arguments(list: Bytes, named: bool) -> Result<Args, DecodeError> {
+pub(in crate::socket) fn arguments(list: Bytes) -> Result<Args, DecodeError> {
     let mut reader = Reader::new(&list);
-    let Token::Array(mut len) = reader.token()? else { return Err(DecodeError::InvalidPayload) };
-    if named {
-        reader.skip(0, Limits::NESTING_CAP)?;
-        len = len.checked_sub(1).ok_or(DecodeError::InvalidPayload)?;
-    }
+    let Token::Array(len) = reader.token()? else { return Err(DecodeError::InvalidPayload) };
     let first = reader.at();
-    Ok(Args::msgpack(list, first, len, named))
+    Ok(Args::msgpack(list, first, len, false))
 }
 
 /// An event. What has no name (any array will do here) is no event that anybody can have asked for.
 fn event(bytes: &Bytes, ack: Option<AckId>, start: usize, end: usize) -> Result<Body, DecodeError> {
     let mut reader = Reader::new(&bytes[start..end]);
-    let Token::Array(1..) = reader.token()? else { return Ok(Body::Unnamed) };
+    let Token::Array(len @ 1..) = reader.token()? else { return Ok(Body::Unnamed) };
     let name = match reader.token()? {
         Token::Str(name) => {
             let offset = |at: usize| u32::try_from(at).map_err(|_| DecodeError::InvalidPayload);
@@ -88,7 +84,8 @@ fn event(bytes: &Bytes, ack: Option<AckId>, start: usize, end: usize) -> Result<
         Token::Float(number) => Name::Apart(zmij::Buffer::new().format(number).into()),
         _ => return Ok(Body::Unnamed),
     };
-    Ok(Body::Event(Event { ack, name, args: arguments(bytes.slice(start..end), true)? }))
+    let args = Args::msgpack(bytes.slice(start..end), reader.at(), len - 1, true);
+    Ok(Body::Event(Event { ack, name, args }))
 }
 
 /// A slice of the packet.

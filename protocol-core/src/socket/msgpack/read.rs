@@ -97,13 +97,35 @@ impl<'de> Reader<'de> {
 
     /// Checks and skips one value, which lies within `nesting` arrays and maps.
     pub(in crate::socket) fn skip(&mut self, nesting: usize, max_nesting: usize) -> Result<(), DecodeError> {
-        match self.token()? {
-            head @ (Token::Array(_) | Token::Map(_)) => self.nested(head, nesting, max_nesting),
+        let head = self.token()?;
+        self.skip_within(head, nesting, max_nesting)
+    }
+
+    /// Checks and skips what belongs to `head`, which has been taken.
+    #[inline]
+    pub(super) fn skip_within(
+        &mut self,
+        head: Token<'de>,
+        nesting: usize,
+        max_nesting: usize,
+    ) -> Result<(), DecodeError> {
+        match head {
+            Token::Array(len) if nesting < max_nesting => {
+                // Mostly it is flat, and then there is nothing to keep account of.
+                let start = self.at;
+                for _ in 0..len {
+                    if let Token::Array(_) | Token::Map(_) = self.token()? {
+                        self.at = start;
+                        return self.nested(head, nesting, max_nesting);
+                    }
+                }
+                Ok(())
+            }
+            Token::Array(_) | Token::Map(_) => self.nested(head, nesting, max_nesting),
             _ => Ok(()),
         }
     }
 
-    /// Checks and skips what belongs to `head`, which has been taken.
     fn nested(&mut self, head: Token<'de>, nesting: usize, max_nesting: usize) -> Result<(), DecodeError> {
         // What is still to come in each open array or map; a map counts its keys too, and has its bit set.
         let mut left = [0_usize; Limits::NESTING_CAP];
