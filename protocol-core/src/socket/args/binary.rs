@@ -14,6 +14,8 @@ use serde::de::{
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::socket::placeholder;
+
 /// The name by which `serde_json` knows its own `RawValue`. It must see the visitor of that type itself.
 pub(super) const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
@@ -34,6 +36,11 @@ impl<'de, T> Placeholders<'de, T> {
     const fn with<U>(&self, inner: U) -> Placeholders<'de, U> {
         Placeholders { inner, attachments: self.attachments }
     }
+}
+
+/// The attachment that a placeholder stands for.
+fn attachment<E: Error>(attachments: &[Bytes], num: usize) -> Result<&Bytes, E> {
+    attachments.get(num).ok_or_else(|| E::custom("illegal placeholder"))
 }
 
 macro_rules! untouched {
@@ -61,11 +68,20 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Placeholders<'de, D> {
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.deserialize_any(visitor)
+        // Whoever asks for bytes mostly gets an attachment: its placeholder is looked at as a whole.
+        let value = <&RawValue>::deserialize(self.inner)?;
+        match placeholder::canonical(value.get().as_bytes()) {
+            Some((num, _)) => visitor.visit_borrowed_bytes(attachment(self.attachments, num)?),
+            None => {
+                let mut inner = serde_json::Deserializer::from_str(value.get());
+                let value = Placeholders::new(&mut inner, self.attachments);
+                value.deserialize_any(visitor).map_err(D::Error::custom)
+            }
+        }
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.deserialize_any(visitor)
+        self.deserialize_bytes(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -245,8 +261,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for AnyVisitor<'de, V> {
                 // The decoder has brought placeholders into the usual spelling and has checked their indices.
                 map.next_key::<IgnoredAny>()?;
                 let num: usize = map.next_value()?;
-                let attachment =
-                    attachments.get(num).ok_or_else(|| A::Error::custom("illegal placeholder"))?;
+                let attachment = attachment(attachments, num)?;
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 return visitor.visit_borrowed_bytes(attachment);
             }

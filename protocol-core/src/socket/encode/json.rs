@@ -48,6 +48,7 @@ impl<'a> Json<'a> {
     }
 
     /// Writes a token that is no string; as a key it needs quotes.
+    #[inline]
     fn token(self, token: &str) -> Result<(), EncodeError> {
         if self.place == Place::Key {
             self.out.push(b'"');
@@ -64,6 +65,7 @@ impl<'a> Json<'a> {
         if self.place == Place::Key { Err(EncodeError::custom("key must be a string")) } else { Ok(()) }
     }
 
+    #[inline]
     fn open(self, open: &str, close: &'static str) -> Result<Compound<'a>, EncodeError> {
         self.not_a_key()?;
         self.out.extend_from_slice(open.as_bytes());
@@ -258,6 +260,7 @@ pub(super) struct Compound<'a> {
 }
 
 impl Compound<'_> {
+    #[inline]
     fn separate(&mut self) {
         if !self.first {
             self.out.push(b',');
@@ -265,6 +268,7 @@ impl Compound<'_> {
         self.first = false;
     }
 
+    #[inline]
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         let Self { out, attachments, place, .. } = self;
         value.serialize(Json { out, attachments: attachments.as_deref_mut(), place: *place })
@@ -279,8 +283,13 @@ impl Compound<'_> {
         self.value(value)
     }
 
+    #[inline]
     fn close(self) -> Result<(), EncodeError> {
-        self.out.extend_from_slice(self.close.as_bytes());
+        match *self.close.as_bytes() {
+            [] => {}
+            [one] => self.out.push(one), // without a call to copy it
+            ref more => self.out.extend_from_slice(more),
+        }
         Ok(())
     }
 }
@@ -354,14 +363,26 @@ impl SerializeMap for Compound<'_> {
 }
 
 /// Appends a JSON string.
+#[inline]
 pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Mostly nothing is to be escaped: three writes, and one look at the room for them.
+    out.reserve(text.len() + 2);
     out.push(b'"');
     write_escaped(out, text);
     out.push(b'"');
 }
 
+#[inline]
 fn write_escaped(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
+    let plain = plain(text.as_bytes());
+    if plain == text.len() {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        write_specials(out, text.as_bytes());
+    }
+}
+
+fn write_specials(out: &mut Vec<u8>, mut rest: &[u8]) {
     loop {
         let (plain, special) = rest.split_at(plain(rest));
         out.extend_from_slice(plain);
