@@ -5,6 +5,7 @@ mod chores;
 mod command;
 mod demo;
 mod dependencies;
+mod gate;
 mod report;
 mod suites;
 mod tally;
@@ -29,7 +30,8 @@ Usage: cargo xtask <command>
                          --codec         the parsers, alone unless --scenarios is given
                          --out FILE      --merge (keep what FILE holds and this run does not measure)
                          --report FILE   fills the tables and plots in docs/ from an earlier run
-  ci                     formatting, lints, docs, no_std, dependency rules, then every test
+                         --gate          the codec's instruction counts against benches/baseline.json (--update: record them)
+  ci                     formatting, lints, docs, no_std, dependency rules, every test, instruction counts
 
   -v, --verbose          print what each step printed, not only that of a failure
 
@@ -67,6 +69,13 @@ fn run(mut args: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
             Ok(report.finish())
         }
         Some("bench") => {
+            if args.contains("--gate") {
+                let update = args.contains("--update");
+                finish(args)?;
+                let mut report = Report::new(verbose)?;
+                gate::run(update, &mut report)?;
+                return Ok(report.finish());
+            }
             let bench = Bench::parse(&mut args)?;
             finish(args)?;
             Ok(bench.run()?)
@@ -76,6 +85,7 @@ fn run(mut args: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
             let mut report = Report::new(verbose)?;
             chores::run(&mut report)?;
             suites::run(Suite::ALL, &mut report)?;
+            gate::run(false, &mut report)?;
             Ok(report.finish())
         }
         Some(other) => Err(format!("unknown command {other}\n\n{HELP}").into()),

@@ -48,6 +48,12 @@ pub(crate) fn python() -> Result<PathBuf, Missing> {
         .ok_or(Missing { what: "python3 with venv", install: "sudo apt-get install -y python3 python3-venv" })
 }
 
+/// Valgrind.
+pub(crate) fn valgrind() -> Result<PathBuf, Missing> {
+    on_path(&["valgrind"])
+        .ok_or(Missing { what: "valgrind", install: "sudo apt-get install -y valgrind libc6-dbg" })
+}
+
 fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let find =

@@ -1,8 +1,8 @@
 //! The cases by which the codec is measured, each the whole way: from what a transport hands over to what the application
 //! asked for, or from a value to the frames that leave.
 //!
-//! The same functions are timed alone (`cargo bench -p socketio-bench-codec --bench wall`) and beside other parsers
-//! (`cargo xtask bench --codec`).
+//! The same functions are timed alone (`cargo bench -p socketio-bench-codec --bench wall`), timed beside other parsers
+//! (`cargo xtask bench --codec`), and counted in instructions (`cargo xtask bench --gate`).
 
 use serde::{Deserialize, Serialize};
 use socketio_core::engine::packet::{Frame, Message, Packet as EnginePacket};
