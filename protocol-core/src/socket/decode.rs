@@ -110,6 +110,25 @@ pub enum DecodeError {
     },
 }
 
+/// What scanners find wrong with bytes. One byte in a register, unlike a [`DecodeError`], which may hold words: they return
+/// it from the smallest of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    IllegalPlaceholder,
+    InvalidPayload,
+    NestingTooDeep,
+}
+
+impl From<Fault> for DecodeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::IllegalPlaceholder => Self::IllegalPlaceholder,
+            Fault::InvalidPayload => Self::InvalidPayload,
+            Fault::NestingTooDeep => Self::NestingTooDeep,
+        }
+    }
+}
+
 impl Decoder {
     /// A decoder for a new connection.
     pub fn new(codec: Codec, limits: Limits) -> Self {

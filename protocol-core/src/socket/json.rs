@@ -7,7 +7,7 @@
 
 use core::ops::Range;
 
-use super::decode::DecodeError;
+use super::decode::Fault;
 use super::placeholder;
 
 /// What a value is, by its first character.
@@ -83,12 +83,12 @@ impl<'a> Scanner<'a> {
     /// Checks a whole argument list and that nothing follows it; `named` lists begin with an event's name. What is
     /// found goes to `found`.
     #[inline(always)] // and so `found` stays in registers
-    pub(super) fn list(&mut self, named: bool, found: &mut List) -> Result<(), DecodeError> {
+    pub(super) fn list(&mut self, named: bool, found: &mut List) -> Result<(), Fault> {
         let bytes = self.bytes;
         let start = space(bytes, self.at);
         let mut at = expect(bytes, start, b'[')?;
         if self.max_nesting == 0 {
-            return Err(DecodeError::NestingTooDeep);
+            return Err(Fault::NestingTooDeep);
         }
         at = space(bytes, at);
         let mut len = 0;
@@ -122,7 +122,7 @@ impl<'a> Scanner<'a> {
         let end = at;
         finish(bytes, expect(bytes, end, b']')?)?;
         if u32::try_from(end).is_err() {
-            return Err(DecodeError::InvalidPayload);
+            return Err(Fault::InvalidPayload);
         }
         // Nothing here is beyond the end.
         found.span = Span { start: start as u32, first: first.unwrap_or(end) as u32, end: end as u32, len };
@@ -130,7 +130,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Checks one value and that nothing follows it.
-    pub(super) fn single(&mut self) -> Result<(Kind, Range<usize>), DecodeError> {
+    pub(super) fn single(&mut self) -> Result<(Kind, Range<usize>), Fault> {
         let start = space(self.bytes, self.at);
         let (kind, end) = self.value_at(start, 0)?;
         finish(self.bytes, end)?;
@@ -148,14 +148,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves past one value, which begins here and lies within `nesting` brackets.
-    pub(super) fn value(&mut self, nesting: usize) -> Result<Kind, DecodeError> {
+    pub(super) fn value(&mut self, nesting: usize) -> Result<Kind, Fault> {
         let (kind, end) = self.value_at(self.at, nesting)?;
         self.at = end;
         Ok(kind)
     }
 
     #[inline]
-    fn value_at(&mut self, at: usize, nesting: usize) -> Result<(Kind, usize), DecodeError> {
+    fn value_at(&mut self, at: usize, nesting: usize) -> Result<(Kind, usize), Fault> {
         let kind = kind(self.bytes, at)?;
         let end = match kind {
             Kind::String => string(self.bytes, at, &mut false)?,
@@ -166,7 +166,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The end of an array or an object.
-    fn nested(&mut self, mut at: usize, nesting: usize) -> Result<usize, DecodeError> {
+    fn nested(&mut self, mut at: usize, nesting: usize) -> Result<usize, Fault> {
         let bytes = self.bytes;
         let mut depth = nesting;
         // One bit per open bracket, 1 for an object; `NESTING_CAP` of them fit.
@@ -174,7 +174,7 @@ impl<'a> Scanner<'a> {
         loop {
             at = match kind(bytes, at)? {
                 Kind::Array | Kind::Object if depth >= self.max_nesting => {
-                    return Err(DecodeError::NestingTooDeep);
+                    return Err(Fault::NestingTooDeep);
                 }
                 bracket @ (Kind::Array | Kind::Object) => {
                     let (object, close) = if bracket == Kind::Object { (1, b'}') } else { (0, b']') };
@@ -216,7 +216,7 @@ impl<'a> Scanner<'a> {
                     }
                     Some(b'}') if object => {}
                     Some(b']') if !object => {}
-                    _ => return Err(DecodeError::InvalidPayload),
+                    _ => return Err(Fault::InvalidPayload),
                 }
                 at += 1;
                 depth -= 1;
@@ -227,7 +227,7 @@ impl<'a> Scanner<'a> {
 
     /// Where the value of a member begins, whose key is at `start`.
     #[inline]
-    fn key(&mut self, start: usize) -> Result<usize, DecodeError> {
+    fn key(&mut self, start: usize) -> Result<usize, Fault> {
         let mut escaped = false;
         let end = string(self.bytes, start, &mut escaped)?;
         if self.attachments.is_some() && (escaped || &self.bytes[start..end] == placeholder::KEY.as_bytes()) {
@@ -239,12 +239,12 @@ impl<'a> Scanner<'a> {
 
     /// The end of a placeholder in the reference's spelling, if one begins here.
     #[inline]
-    fn placeholder(&self, at: usize) -> Result<Option<usize>, DecodeError> {
+    fn placeholder(&self, at: usize) -> Result<Option<usize>, Fault> {
         let Some(count) = self.attachments else { return Ok(None) };
         match placeholder::canonical(&self.bytes[at..]) {
             None => Ok(None),
             Some((num, length)) if num < count => Ok(Some(at + length)),
-            Some(_) => Err(DecodeError::IllegalPlaceholder),
+            Some(_) => Err(Fault::IllegalPlaceholder),
         }
     }
 }
@@ -259,18 +259,18 @@ fn space(bytes: &[u8], mut at: usize) -> usize {
 
 /// What is after `byte`, which is due.
 #[inline]
-fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<usize, DecodeError> {
-    if bytes.get(at) == Some(&byte) { Ok(at + 1) } else { Err(DecodeError::InvalidPayload) }
+fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<usize, Fault> {
+    if bytes.get(at) == Some(&byte) { Ok(at + 1) } else { Err(Fault::InvalidPayload) }
 }
 
 /// Whether nothing but white space follows.
 #[inline]
-fn finish(bytes: &[u8], at: usize) -> Result<(), DecodeError> {
-    if space(bytes, at) == bytes.len() { Ok(()) } else { Err(DecodeError::InvalidPayload) }
+fn finish(bytes: &[u8], at: usize) -> Result<(), Fault> {
+    if space(bytes, at) == bytes.len() { Ok(()) } else { Err(Fault::InvalidPayload) }
 }
 
 #[inline]
-fn kind(bytes: &[u8], at: usize) -> Result<Kind, DecodeError> {
+fn kind(bytes: &[u8], at: usize) -> Result<Kind, Fault> {
     Ok(match bytes.get(at) {
         Some(b'"') => Kind::String,
         Some(b'-' | b'0'..=b'9') => Kind::Number,
@@ -278,12 +278,12 @@ fn kind(bytes: &[u8], at: usize) -> Result<Kind, DecodeError> {
         Some(b'[') => Kind::Array,
         Some(b't' | b'f') => Kind::Bool,
         Some(b'n') => Kind::Null,
-        _ => return Err(DecodeError::InvalidPayload),
+        _ => return Err(Fault::InvalidPayload),
     })
 }
 
 /// The end of a number, of `null` or of a boolean.
-fn scalar(bytes: &[u8], at: usize, kind: Kind) -> Result<usize, DecodeError> {
+fn scalar(bytes: &[u8], at: usize, kind: Kind) -> Result<usize, Fault> {
     match kind {
         Kind::Number => number(bytes, at),
         Kind::Null => literal(bytes, at, "null"),
@@ -294,7 +294,7 @@ fn scalar(bytes: &[u8], at: usize, kind: Kind) -> Result<usize, DecodeError> {
 
 /// The end of a string. Sets `escaped` if it has escapes.
 #[inline]
-fn string(bytes: &[u8], at: usize, escaped: &mut bool) -> Result<usize, DecodeError> {
+fn string(bytes: &[u8], at: usize, escaped: &mut bool) -> Result<usize, Fault> {
     let end = plain_from(bytes, expect(bytes, at, b'"')?);
     if bytes.get(end) == Some(&b'"') {
         return Ok(end + 1);
@@ -304,27 +304,27 @@ fn string(bytes: &[u8], at: usize, escaped: &mut bool) -> Result<usize, DecodeEr
 }
 
 /// The end of a string, from its first escape on.
-fn escapes(bytes: &[u8], mut at: usize) -> Result<usize, DecodeError> {
+fn escapes(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
     loop {
         match bytes.get(at) {
             Some(b'"') => return Ok(at + 1),
             Some(b'\\') => {}
             // A control character, or the end of the text.
-            _ => return Err(DecodeError::InvalidPayload),
+            _ => return Err(Fault::InvalidPayload),
         }
         at += match bytes.get(at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
             Some(b'u') => match bytes.get(at + 2..at + 6) {
                 Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => 6,
-                _ => return Err(DecodeError::InvalidPayload),
+                _ => return Err(Fault::InvalidPayload),
             },
-            _ => return Err(DecodeError::InvalidPayload),
+            _ => return Err(Fault::InvalidPayload),
         };
         at = plain_from(bytes, at);
     }
 }
 
-fn number(bytes: &[u8], mut at: usize) -> Result<usize, DecodeError> {
+fn number(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
     if bytes.get(at) == Some(&b'-') {
         at += 1;
     }
@@ -346,20 +346,16 @@ fn number(bytes: &[u8], mut at: usize) -> Result<usize, DecodeError> {
 }
 
 #[inline]
-fn digits(bytes: &[u8], start: usize) -> Result<usize, DecodeError> {
+fn digits(bytes: &[u8], start: usize) -> Result<usize, Fault> {
     let mut at = start;
     while let Some(b'0'..=b'9') = bytes.get(at) {
         at += 1;
     }
-    if at == start { Err(DecodeError::InvalidPayload) } else { Ok(at) }
+    if at == start { Err(Fault::InvalidPayload) } else { Ok(at) }
 }
 
-fn literal(bytes: &[u8], at: usize, word: &str) -> Result<usize, DecodeError> {
-    if bytes[at..].starts_with(word.as_bytes()) {
-        Ok(at + word.len())
-    } else {
-        Err(DecodeError::InvalidPayload)
-    }
+fn literal(bytes: &[u8], at: usize, word: &str) -> Result<usize, Fault> {
+    if bytes[at..].starts_with(word.as_bytes()) { Ok(at + word.len()) } else { Err(Fault::InvalidPayload) }
 }
 
 /// How many bytes go by before a quote, a backslash or a control character.
@@ -449,7 +445,7 @@ mod tests {
 
     use super::*;
 
-    fn check(text: &str) -> Result<(), DecodeError> {
+    fn check(text: &str) -> Result<(), Fault> {
         Scanner::new(text, 0, 128, None).single().map(drop)
     }
 
@@ -565,18 +561,18 @@ mod tests {
             assert_eq!(check(&text), Ok(()));
         }
         for text in [nested(129), objects(129)] {
-            assert_eq!(check(&text), Err(DecodeError::NestingTooDeep));
+            assert_eq!(check(&text), Err(Fault::NestingTooDeep));
         }
         let list = |text: &str, limit| Scanner::new(text, 0, limit, None).list(false, &mut List::default());
         assert_eq!(list(&nested(3), 3), Ok(()));
-        assert_eq!(list(&nested(3), 2), Err(DecodeError::NestingTooDeep));
-        assert_eq!(list("[]", 0), Err(DecodeError::NestingTooDeep));
+        assert_eq!(list(&nested(3), 2), Err(Fault::NestingTooDeep));
+        assert_eq!(list("[]", 0), Err(Fault::NestingTooDeep));
     }
 
     #[test]
     fn brackets_must_match() {
         for text in ["[}", "{]", "[[}]", "[{\"a\":1]]", "{\"a\":[1}}", "]", "[1]]", "{\"a\"}", "[,]", "{,}"] {
-            assert_eq!(check(text), Err(DecodeError::InvalidPayload), "{text}");
+            assert_eq!(check(text), Err(Fault::InvalidPayload), "{text}");
         }
     }
 }

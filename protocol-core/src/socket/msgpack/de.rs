@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::date::Iso;
 use super::read::{Reader, Token};
-use crate::socket::decode::DecodeError;
+use crate::socket::decode::{DecodeError, Fault};
 use crate::socket::limits::Limits;
 
 /// Why a value does not fit its type.
@@ -25,9 +25,9 @@ impl serde::de::Error for Error {
     }
 }
 
-impl From<DecodeError> for Error {
-    fn from(error: DecodeError) -> Self {
-        serde::de::Error::custom(error)
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        serde::de::Error::custom(DecodeError::from(fault))
     }
 }
 
@@ -166,7 +166,7 @@ impl<'de> Entries<'_, 'de> {
         while self.left > 0 {
             self.left -= 1;
             let Token::Str(key) = self.reader.token()? else {
-                return Err(DecodeError::InvalidPayload.into());
+                return Err(Fault::InvalidPayload.into());
             };
             if self.reader.peek()? != Token::Undefined {
                 return Ok(Some(key));

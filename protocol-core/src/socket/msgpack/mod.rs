@@ -20,7 +20,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{DecodeError, EncodeError, Limits};
+use super::decode::Fault;
+use super::{EncodeError, Limits};
 
 /// Any value, as msgpack.
 pub(crate) fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, EncodeError> {
@@ -37,7 +38,7 @@ pub(crate) fn from_bytes<'de, T: Deserialize<'de>>(
     let mut checked = Reader::new(bytes);
     checked.skip(0, limits.nesting())?;
     if checked.at() < bytes.len() {
-        return Err(DecodeError::InvalidPayload.into());
+        return Err(Fault::InvalidPayload.into());
     }
     T::deserialize(&mut Reader::new(bytes))
 }

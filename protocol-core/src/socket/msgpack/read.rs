@@ -1,6 +1,6 @@
 //! Reads msgpack value by value.
 
-use crate::socket::decode::DecodeError;
+use crate::socket::decode::Fault;
 use crate::socket::limits::Limits;
 
 /// A position in msgpack bytes.
@@ -50,12 +50,12 @@ impl<'de> Reader<'de> {
     }
 
     /// The next token, without taking it.
-    pub(super) fn peek(&self) -> Result<Token<'de>, DecodeError> {
+    pub(super) fn peek(&self) -> Result<Token<'de>, Fault> {
         self.clone().token()
     }
 
     /// Takes the next token.
-    pub(super) fn token(&mut self) -> Result<Token<'de>, DecodeError> {
+    pub(super) fn token(&mut self) -> Result<Token<'de>, Fault> {
         let [marker] = self.array()?;
         Ok(match marker {
             0x00..=0x7F => Token::Uint(marker.into()),
@@ -63,7 +63,7 @@ impl<'de> Reader<'de> {
             0x90..=0x9F => Token::Array((marker & 0xF).into()),
             0xA0..=0xBF => self.text((marker & 0x1F).into())?,
             0xC0 => Token::Nil,
-            0xC1 => return Err(DecodeError::InvalidPayload),
+            0xC1 => return Err(Fault::InvalidPayload),
             0xC2 => Token::Bool(false),
             0xC3 => Token::Bool(true),
             0xC4..=0xC6 => {
@@ -96,7 +96,7 @@ impl<'de> Reader<'de> {
     }
 
     /// Checks and skips one value, which lies within `nesting` arrays and maps.
-    pub(in crate::socket) fn skip(&mut self, nesting: usize, max_nesting: usize) -> Result<(), DecodeError> {
+    pub(in crate::socket) fn skip(&mut self, nesting: usize, max_nesting: usize) -> Result<(), Fault> {
         let head = self.token()?;
         self.skip_within(head, nesting, max_nesting)
     }
@@ -108,7 +108,7 @@ impl<'de> Reader<'de> {
         head: Token<'de>,
         nesting: usize,
         max_nesting: usize,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Fault> {
         match head {
             Token::Array(len) if nesting < max_nesting => {
                 // Mostly it is flat, and then there is nothing to keep account of.
@@ -126,7 +126,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn nested(&mut self, head: Token<'de>, nesting: usize, max_nesting: usize) -> Result<(), DecodeError> {
+    fn nested(&mut self, head: Token<'de>, nesting: usize, max_nesting: usize) -> Result<(), Fault> {
         // What is still to come in each open array or map; a map counts its keys too, and has its bit set.
         let mut left = [0_usize; Limits::NESTING_CAP];
         let mut maps = 0_u128;
@@ -139,7 +139,7 @@ impl<'de> Reader<'de> {
                 && left % 2 == 0
                 && !matches!(token, Token::Str(_))
             {
-                return Err(DecodeError::InvalidPayload);
+                return Err(Fault::InvalidPayload);
             }
             let children = match token {
                 Token::Array(len) => len,
@@ -148,11 +148,11 @@ impl<'de> Reader<'de> {
             };
             if let Token::Array(_) | Token::Map(_) = token {
                 if nesting + open >= max_nesting {
-                    return Err(DecodeError::NestingTooDeep);
+                    return Err(Fault::NestingTooDeep);
                 }
                 // Every child takes at least a byte: no need to begin with what cannot end.
                 if children > self.rest().len() {
-                    return Err(DecodeError::InvalidPayload);
+                    return Err(Fault::InvalidPayload);
                 }
             }
             if children > 0 {
@@ -175,28 +175,28 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn take(&mut self, length: usize) -> Result<&'de [u8], DecodeError> {
-        let taken = self.rest().get(..length).ok_or(DecodeError::InvalidPayload)?;
+    fn take(&mut self, length: usize) -> Result<&'de [u8], Fault> {
+        let taken = self.rest().get(..length).ok_or(Fault::InvalidPayload)?;
         self.at += length;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (taken, _) = self.rest().split_first_chunk().ok_or(DecodeError::InvalidPayload)?;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let (taken, _) = self.rest().split_first_chunk().ok_or(Fault::InvalidPayload)?;
         self.at += N;
         Ok(*taken)
     }
 
     /// A length of 1, 2 or 4 bytes.
-    fn length(&mut self, size: usize) -> Result<usize, DecodeError> {
+    fn length(&mut self, size: usize) -> Result<usize, Fault> {
         Ok(self.take(size)?.iter().fold(0, |length, &byte| length << 8 | usize::from(byte)))
     }
 
-    fn text(&mut self, length: usize) -> Result<Token<'de>, DecodeError> {
-        core::str::from_utf8(self.take(length)?).map(Token::Str).map_err(|_| DecodeError::InvalidPayload)
+    fn text(&mut self, length: usize) -> Result<Token<'de>, Fault> {
+        core::str::from_utf8(self.take(length)?).map(Token::Str).map_err(|_| Fault::InvalidPayload)
     }
 
-    fn extension(&mut self, length: usize) -> Result<Token<'de>, DecodeError> {
+    fn extension(&mut self, length: usize) -> Result<Token<'de>, Fault> {
         let [kind] = self.array()?;
         let data = self.take(length)?;
         Ok(match (kind, data) {
