@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod every_runtime;
+pub mod fixture;
 pub mod io;
 pub mod logs;
 // The core's own tests use it too.

@@ -86,14 +86,20 @@ const PYTHON: &str = "python";
 
 fn interop(report: &mut Report) -> io::Result<()> {
     const NAME: &str = "interop, npm clients";
+    const CLIENT_NAME: &str = "interop, our client and the npm server";
     const PYTHON_NAME: &str = "interop, python-socketio";
     let node = match node_with_packages(INTEROP, report)? {
         Ok(node) => node,
         Err(unready) => {
             unready.record(NAME, report)?;
+            unready.record(CLIENT_NAME, report)?;
             return unready.record(PYTHON_NAME, report);
         }
     };
+    let reference =
+        format!("{} \"{}\"", exec(&node), root().join(INTEROP).join("reference-server.js").display());
+    let client = Command::cargo(&["test", "--package", "socketio-tests", "--test", "interop"]);
+    report.run_tests(CLIENT_NAME, &client.env("SERVER_CMD", reference), Ignored::ByChoice)?;
     let command = Command::new(node).args(&["run.js"]).dir(root().join(INTEROP));
     let command = command.env("SERVER_CMD", exec(&built("fixture")?));
     let mut suites = Vec::new();
