@@ -164,6 +164,42 @@ fn a_certificate_that_is_wrong_is_refused_by_name() {
 }
 
 #[test]
+fn a_certificate_that_a_server_issued_to_itself_can_be_trusted() {
+    // As `openssl req -x509` makes them, and as it should be.
+    for of_authority in [true, false] {
+        let own = |name: &str, change: &dyn Fn(&mut CertificateParams)| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            if of_authority {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            }
+            change(&mut params);
+            let certificate = params.self_signed(&key).unwrap();
+            Identity { chain: vec![certificate.der().clone()], pem: certificate.pem(), key }
+        };
+        let trusting = |identity: &Identity| Tls::new().roots(Roots::None).add_root(identity.pem.as_bytes());
+        let refused = |fault| Err(Failure::Tls(fault));
+        let mine = own("server.test", &|_| {});
+        assert_eq!(get("https://server.test", trusting(&mine), &mine, None), body("secret"));
+        let other = own("server.test", &|_| {});
+        assert_eq!(
+            get("https://server.test", trusting(&other), &mine, None),
+            refused(TlsFault::UnknownIssuer)
+        );
+        let elsewhere = own("other.test", &|_| {});
+        assert_eq!(
+            get("https://server.test", trusting(&elsewhere), &elsewhere, None),
+            refused(TlsFault::WrongName)
+        );
+        let expired = own("server.test", &|params| params.not_after = date_time_ymd(2025, 12, 31));
+        assert_eq!(
+            get("https://server.test", trusting(&expired), &expired, None),
+            refused(TlsFault::Expired)
+        );
+    }
+}
+
+#[test]
 fn whoever_wants_danger_gets_it() {
     let stranger =
         Authority::new().issue("other.test", |params| params.not_after = date_time_ymd(2000, 1, 1));

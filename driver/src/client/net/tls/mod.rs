@@ -1,29 +1,25 @@
 //! TLS of a client: whom it trusts, who it is, and the stream itself (rustls, with the cryptography of ring).
 
+mod stream;
+mod verifier;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
-use futures_rustls::TlsStream;
-use futures_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use futures_rustls::rustls::crypto::{WebPkiSupportedAlgorithms, ring};
-use futures_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use futures_rustls::rustls::client::WebPkiServerVerifier;
+use futures_rustls::rustls::crypto::ring;
 use futures_rustls::rustls::pki_types::pem::PemObject;
 use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use futures_rustls::rustls::time_provider::TimeProvider;
-use futures_rustls::rustls::{self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore};
-use futures_rustls::rustls::{SignatureScheme, version};
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use futures_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore, version};
 use socketio_core::engine::client::TlsFault;
 
+use self::stream::{Encrypted, Plain};
+use self::verifier::{AcceptAny, Judge, is_for_authorities};
 use super::SetupError;
 use crate::runtime::{Io, Runtime};
 
@@ -77,8 +73,8 @@ impl Tls {
         self
     }
 
-    /// Trusts the certificates in a file as well: PEM, any number of them, or one in DER. It is read when the client is
-    /// built.
+    /// Trusts the certificates in a file as well: PEM, any number of them, or one in DER. They are an authority's, or a
+    /// server's own that it has issued to itself. The file is read when the client is built.
     pub fn add_root_file(mut self, path: impl AsRef<Path>) -> Self {
         self.added.push(Source::File(path.as_ref().to_owned()));
         self
@@ -120,7 +116,11 @@ impl Tls {
         let builder = if self.accept_any {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(algorithms)))
         } else {
-            builder.with_root_certificates(self.trusted()?)
+            let (roots, own) = self.trusted()?;
+            let rules = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            // It refuses nothing but an empty list of roots.
+            let rules = rules.map_err(|_| SetupError::NoRoots)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Judge { rules, own }))
         };
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
@@ -135,7 +135,8 @@ impl Tls {
         Ok(config)
     }
 
-    fn trusted(&self) -> Result<RootCertStore, SetupError> {
+    /// Whom to trust, and which of these certificates were added.
+    fn trusted(&self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), SetupError> {
         let mut store = RootCertStore::empty();
         match self.roots {
             Roots::Platform => {
@@ -149,12 +150,14 @@ impl Tls {
             Roots::Bundled => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Roots::None => {}
         }
+        let mut own = Vec::new();
         for source in &self.added {
-            for certificate in source.certificates()? {
-                store.add(certificate).map_err(SetupError::Tls)?;
-            }
+            own.extend(source.certificates()?);
         }
-        if store.is_empty() { Err(SetupError::NoRoots) } else { Ok(store) }
+        for certificate in &own {
+            store.add(certificate.clone()).map_err(SetupError::Tls)?;
+        }
+        if store.is_empty() { Err(SetupError::NoRoots) } else { Ok((store, own)) }
     }
 }
 
@@ -205,45 +208,6 @@ struct Clock(Arc<dyn Runtime>);
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(self.0.unix_time()))
-    }
-}
-
-/// Asks of a server only that it has the key to the certificate it shows.
-#[derive(Debug)]
-struct AcceptAny(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
     }
 }
 
@@ -300,7 +264,10 @@ fn reason(error: &io::Error) -> Option<&rustls::Error> {
 
 fn fault(error: &io::Error) -> TlsFault {
     use CertificateError as Bad;
-    match reason(error) {
+    let reason = reason(error);
+    match reason {
+        // Nobody added it; whether it could be a server's is the smaller question.
+        Some(error) if is_for_authorities(error) => TlsFault::UnknownIssuer,
         Some(rustls::Error::InvalidCertificate(bad)) => match bad {
             // The second is what an authority is that has a trusted one's name and another key.
             Bad::UnknownIssuer | Bad::BadSignature => TlsFault::UnknownIssuer,
@@ -314,84 +281,6 @@ fn fault(error: &io::Error) -> TlsFault {
         _ => TlsFault::Other,
     }
 }
-
-/// A connection as futures-rustls takes it.
-struct Plain(Box<dyn Io>);
-
-impl AsyncRead for Plain {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(&mut self.0).poll_read(cx, buffer.unfilled()))?;
-        Poll::Ready(Ok(buffer.filled().len()))
-    }
-}
-
-impl AsyncWrite for Plain {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-/// What futures-rustls makes of it, as everything else here takes it.
-struct Encrypted(TlsStream<Plain>);
-
-impl Read for Encrypted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut cursor: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        // hyper's buffer cannot be filled in place without `unsafe`.
-        let mut scratch = [0; RECORD_BYTES];
-        let wanted = cursor.remaining().min(RECORD_BYTES);
-        let count = ready!(Pin::new(&mut self.0).poll_read(cx, &mut scratch[..wanted]))?;
-        cursor.put_slice(&scratch[..count]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Write for Encrypted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
-    }
-}
-
-impl fmt::Debug for Encrypted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Encrypted").field(&self.0.get_ref().0.0).finish()
-    }
-}
-
-/// The most that one record of TLS holds.
-const RECORD_BYTES: usize = 16 * 1024;
 
 /// The other side of it, for tests.
 #[cfg(test)]
