@@ -20,6 +20,7 @@ fn file(place: &str) -> PathBuf {
     let (dir, end) = match place {
         "core" => ("protocol-core/src", ".rs"),
         "driver" => ("driver/src", ".rs"),
+        "client" => ("tests/tests/client", ".rs"),
         "server" => ("tests/tests/server", ".rs"),
         "tests" => ("tests/tests", ".rs"),
         "interop" => ("tests/interop/suites", ".test.js"),

@@ -33,7 +33,9 @@ pub struct Received {
 /// It holds what arrived up to some 4,096 events or 4 MiB. While it is full the connection is not read from, that of all
 /// namespaces: TCP tells the server to wait, and nothing is lost. As with all backpressure, that cannot go on for
 /// ever: without heartbeats the connection is lost after a while, and what the server sends until it is made again is
-/// lost with it unless the server keeps it ([recovery](crate::ServerBuilder::connection_state_recovery)).
+/// lost with it unless the server keeps it ([recovery](crate::ServerBuilder::connection_state_recovery)). And whoever waits
+/// for an acknowledgement before taking the next event cannot have it while the stream is full, since it stands behind the
+/// events that are not read: where a server may flood, wait in a task of its own, or with a timeout.
 pub struct Events {
     socket: Socket,
     channel: Arc<Channel>,

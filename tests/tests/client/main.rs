@@ -5,6 +5,7 @@ mod connecting;
 mod events;
 mod lifetimes;
 mod offline;
+mod options;
 mod reconnection;
 mod streams;
 mod support;

@@ -1,17 +1,17 @@
 //! Events received in a loop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Ack, BufferLimits, Bytes, EmitError, Socket};
-use socketio_tests::io::{sleep, timeout};
+use socketio_driver::{Ack, Bytes, Socket};
+use socketio_tests::io::timeout;
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{PATIENCE, Stage};
 
-use crate::support::{Guest, Way, gone};
+use crate::support::{Guest, Way, flooding, gone};
 
 async fn events_are_received_in_a_loop_and_answered(rt: Arc<dyn Runtime>) {
     for way in Way::ALL {
@@ -86,31 +86,7 @@ async fn it_ends_when_nothing_more_can_come(rt: Arc<dyn Runtime>) {
 /// order.
 async fn one_that_is_full_stops_the_reading_and_loses_nothing(rt: Arc<dyn Runtime>) {
     for way in [Way::Polling, Way::Websocket] {
-        let limits = BufferLimits { max_bytes: 200_000, ..BufferLimits::default() };
-        let stage = Stage::with(Arc::clone(&rt), |options| options.send_buffer(limits)).await;
-        let (clock, stuck) = (Arc::clone(&rt), Arc::new(AtomicU32::new(0)));
-        let is_stuck = Arc::clone(&stuck);
-        stage.server.on("flood", move |socket: Socket, (): ()| {
-            let (clock, is_stuck) = (Arc::clone(&clock), Arc::clone(&is_stuck));
-            async move {
-                let (mut n, mut full, mut end) = (0_u32, 0, u32::MAX);
-                let data = Bytes::from(vec![7; 50_000]);
-                while n < end {
-                    match socket.emit("n", (n, &data)) {
-                        Ok(()) => (n, full) = (n + 1, 0),
-                        Err(EmitError::Full) => {
-                            full += 1;
-                            if full == 100 && end == u32::MAX {
-                                end = n + 20;
-                                is_stuck.store(end, Ordering::SeqCst);
-                            }
-                            sleep(&*clock, Duration::from_millis(2)).await;
-                        }
-                        Err(_) => return,
-                    }
-                }
-            }
-        });
+        let (stage, stuck) = flooding(&rt, 50_000).await;
         stage.server.on("alive", |_: Socket, (): ()| async { Ack(true) });
         let guest = Guest::connected(&stage, way).await;
         let mut events = guest.client.events();

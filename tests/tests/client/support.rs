@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use socketio_driver::client::ManagerEvent;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Client, ClientBuilder, Transport};
+use socketio_driver::{BufferLimits, Bytes, Client, ClientBuilder, EmitError, Socket, Transport};
 use socketio_tests::io::{sleep, timeout};
 use socketio_tests::stage::{Counting, Log, PATIENCE, Stage, Tasks};
 use socketio_tokio::Tokio;
@@ -154,4 +155,35 @@ pub(crate) async fn gone(stage: &Stage, guest: Guest) {
 /// A URL of this place.
 pub(crate) fn url(at: SocketAddr) -> String {
     format!("http://{at}")
+}
+
+/// A server that floods who asks with `n` events, numbered and of that size, until it cannot send any more for a while, and
+/// then with 20 more. How many that makes is known once it is stuck.
+pub(crate) async fn flooding(rt: &Arc<dyn Runtime>, bytes: usize) -> (Stage, Arc<AtomicU32>) {
+    let limits = BufferLimits { max_bytes: 200_000, ..BufferLimits::default() };
+    let stage = Stage::with(Arc::clone(rt), |options| options.send_buffer(limits)).await;
+    let (clock, stuck) = (Arc::clone(rt), Arc::new(AtomicU32::new(0)));
+    let is_stuck = Arc::clone(&stuck);
+    stage.server.on("flood", move |socket: Socket, (): ()| {
+        let (clock, is_stuck) = (Arc::clone(&clock), Arc::clone(&is_stuck));
+        async move {
+            let (mut n, mut full, mut end) = (0_u32, 0, u32::MAX);
+            let data = Bytes::from(vec![7; bytes]);
+            while n < end {
+                match socket.emit("n", (n, &data)) {
+                    Ok(()) => (n, full) = (n + 1, 0),
+                    Err(EmitError::Full) => {
+                        full += 1;
+                        if full == 100 && end == u32::MAX {
+                            end = n + 20;
+                            is_stuck.store(end, Ordering::SeqCst);
+                        }
+                        sleep(&*clock, Duration::from_millis(2)).await;
+                    }
+                    Err(_) => return,
+                }
+            }
+        }
+    });
+    (stage, stuck)
 }
