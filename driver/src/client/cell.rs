@@ -176,11 +176,9 @@ impl Cell {
         let network = self.with_state(|state, now| {
             match slot {
                 None => state.manager.open(now),
-                Some(slot) => {
-                    state.manager.connect(slot, now);
-                    state.begin(slot);
-                }
+                Some(slot) => state.manager.connect(slot, now),
             }
+            state.begin();
             state.network.take()
         });
         if let Some(network) = network.flatten() {
@@ -302,6 +300,15 @@ impl Cell {
         }
     }
 
+    /// What to wait for until a socket takes events again that has refused one; nothing if it takes them.
+    pub(crate) fn starvation(&self, slot: Slot) -> Option<Arc<Signal>> {
+        let mut state = self.lock();
+        if state.closed || !state.manager.is_starved(slot) {
+            return None;
+        }
+        state.seat(slot).map(|seat| seat.changed.clone())
+    }
+
     /// Lets the pump look again.
     pub(crate) fn wake(&self) {
         let sleeper = self.lock().sleeper.take();
@@ -327,13 +334,16 @@ impl State {
         }
     }
 
-    /// A socket is being connected.
-    fn begin(&mut self, slot: Slot) {
-        if let Some(seat) = self.seat(slot)
-            && seat.standing == Standing::Resting
-        {
-            // Who asks from now on asks about this attempt.
-            seat.told = seat.errors;
+    /// The connection is being made, or a socket connected on it: whoever is active and rested does not any more.
+    fn begin(&mut self) {
+        let rests =
+            |seat: &&Seat| seat.standing == Standing::Resting && self.manager.is_active(seat.own.slot);
+        let slots: Vec<Slot> = self.seats.iter().filter(rests).map(|seat| seat.own.slot).collect();
+        for slot in slots {
+            if let Some(seat) = self.seat(slot) {
+                // Who asks from now on asks about this attempt. If that has failed already, the event is on its way.
+                seat.told = seat.errors;
+            }
             self.stand(slot, Standing::Connecting);
         }
     }
@@ -354,6 +364,12 @@ impl State {
                 self.stand(*slot, self.hope(*slot));
             }
             Event::Disconnected { slot, .. } => self.stand(*slot, self.hope(*slot)),
+            Event::Drained { slot } => {
+                if let Some(seat) = self.seat(*slot) {
+                    let standing = seat.standing;
+                    self.stand(*slot, standing);
+                }
+            }
             Event::ReconnectFailed => {
                 let slots: Vec<Slot> = self.seats.iter().map(|seat| seat.own.slot).collect();
                 slots.into_iter().for_each(|slot| self.stand(slot, Standing::Resting));

@@ -34,6 +34,9 @@ pub(super) struct Pump {
     exchanges: Vec<(Lane, Exchange)>,
     websockets: Vec<Ws>,
     tasks: FuturesUnordered<Task<Socket>>,
+    /// Who is asked for credentials, one for each socket: what was asked for an earlier connection interests nobody, and
+    /// may never be answered.
+    credentials: Vec<(Slot, Task<Socket>)>,
     /// What waits for running handlers to end.
     backlog: Backlog<Event<Waiter>>,
     timer: Pin<Box<dyn Timer>>,
@@ -74,6 +77,7 @@ impl Pump {
             exchanges: Vec::new(),
             websockets: Vec::new(),
             tasks: FuturesUnordered::new(),
+            credentials: Vec::new(),
             backlog: Backlog::default(),
             timer,
             armed: now,
@@ -92,6 +96,7 @@ impl Pump {
             self.finish(done, now);
             moved = true;
         }
+        moved |= self.await_credentials(cx, now);
         moved |= self.catch_up(cx, now);
         moved |= self.drain(cx, now);
         moved | self.write(cx, now)
@@ -307,11 +312,27 @@ impl Pump {
         self.cell.resting().iter().for_each(|own| own.end_streams());
     }
 
-    fn ask_for_credentials(&self, slot: Slot, ticket: Ticket, cx: &mut Context<'_>, now: Instant) {
+    fn ask_for_credentials(&mut self, slot: Slot, ticket: Ticket, cx: &mut Context<'_>, now: Instant) {
         let Some(own) = self.cell.own(slot) else { return };
         let auth = own.auth();
         let asked = async move { ClientDone::Credentials(slot, ticket, auth.credentials().await) };
-        self.run(Box::pin(asked), cx, now);
+        self.credentials.retain(|(other, _)| *other != slot);
+        self.credentials.push((slot, Box::pin(asked)));
+        self.await_credentials(cx, now);
+    }
+
+    fn await_credentials(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut done = Vec::new();
+        self.credentials.retain_mut(|(_, asked)| match asked.as_mut().poll(cx) {
+            Poll::Ready(credentials) => {
+                done.push(credentials);
+                false
+            }
+            Poll::Pending => true,
+        });
+        let moved = !done.is_empty();
+        done.into_iter().for_each(|credentials| self.finish(credentials, now));
+        moved
     }
 
     fn finish(&self, done: ClientDone, now: Instant) {

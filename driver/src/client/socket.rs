@@ -376,6 +376,14 @@ impl Socket {
         self.emitter().emit(event, args)
     }
 
+    /// Waits, after [`EmitError::Full`], until there is room again: until half of what is held back has been sent. Completes
+    /// at once where nothing was refused, or the client is gone.
+    pub async fn drained(&self) {
+        while let Some(changed) = self.cell.starvation(self.own.slot) {
+            changed.raised().await;
+        }
+    }
+
     /// Sends the event `message`: see [`emit`](Self::emit).
     ///
     /// # Errors

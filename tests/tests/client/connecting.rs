@@ -166,6 +166,38 @@ async fn without_credentials_a_socket_does_not_connect(rt: Arc<dyn Runtime>) {
     gone(&stage, guest).await;
 }
 
+/// One that never answers holds up its own socket and nothing else, and does not pile up.
+async fn who_is_asked_for_credentials_may_never_answer(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(Arc::clone(&rt)).await;
+    let token = Arc::new(());
+    let held = Arc::clone(&token);
+    let guest = Guest::new(&stage, |builder| builder.reconnection_delay(Duration::from_millis(5)));
+    guest.client.set_auth_with(move || {
+        let held = Arc::clone(&held);
+        async move {
+            std::future::pending::<()>().await;
+            drop(held);
+            Ok::<_, std::io::Error>(())
+        }
+    });
+    let other = guest.client.of("/other");
+    stage.server.of("/other");
+    guest.client.connect();
+    other.set_auth(json!({}));
+    other.connect();
+    for _ in 0..4 {
+        other.connected().await.unwrap();
+        guest.until("asked", || Arc::strong_count(&token) == 3).await;
+        guest.client.close_engine();
+        guest.until("closed", || !other.is_connected()).await;
+    }
+    assert!(guest.client.is_active() && !guest.client.is_connected());
+    drop(other);
+    guest.leave().await;
+    assert_eq!(Arc::strong_count(&token), 1);
+    stage.is_empty_in_after(&["/other"], ()).await;
+}
+
 async fn the_url_and_the_options_stand_in_the_request(rt: Arc<dyn Runtime>) {
     let stage = Stage::with(rt, |options| options.path("/chat")).await;
     let log = Log::default();
@@ -286,5 +318,6 @@ on_every_runtime!(
     the_url_and_the_options_stand_in_the_request,
     what_is_wrong_with_the_settings_is_named,
     who_cannot_be_reached_is_tried_again,
+    who_is_asked_for_credentials_may_never_answer,
     without_credentials_a_socket_does_not_connect,
 );

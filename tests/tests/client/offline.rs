@@ -55,6 +55,32 @@ async fn what_is_emitted_offline_waits_within_its_bounds(rt: Arc<dyn Runtime>) {
     }
 }
 
+async fn who_was_refused_can_wait_for_room(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(Arc::clone(&rt)).await;
+    let log = log_numbers(&stage);
+    let limits = QueueLimits { max_packets: 10, max_bytes: 10_000 };
+    let guest = Guest::new(&stage, |builder| builder.send_queue(limits));
+    let client = &guest.client;
+    client.drained().await;
+    client.connect();
+    let mut refused = 0;
+    for n in 0..200 {
+        while client.emit("n", n).is_err() {
+            refused += 1;
+            timeout(&*rt, PATIENCE, client.drained()).await.expect("room");
+        }
+    }
+    assert!(refused > 0);
+    stage.until("all of them", || log.len() == 200).await;
+    assert!(log.lines().iter().map(|line| line.parse::<u32>().unwrap()).eq(0..200));
+    // Nobody waits for a client that is gone.
+    client.disconnect();
+    while client.emit("n", 0).is_ok() {}
+    let socket = client.of("/");
+    let waits = async { timeout(&*rt, PATIENCE, socket.drained()).await.expect("it ends") };
+    futures_util::join!(waits, gone(&stage, guest));
+}
+
 async fn the_acknowledgement_of_what_waits_outlives_the_connection(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(Arc::clone(&rt)).await;
     log_numbers(&stage);
@@ -140,5 +166,6 @@ on_every_runtime!(
     after_the_last_retry_an_event_is_given_up_and_the_next_one_sent,
     the_acknowledgement_of_what_waits_outlives_the_connection,
     what_is_emitted_offline_waits_within_its_bounds,
+    who_was_refused_can_wait_for_room,
     with_retries_events_are_sent_until_they_are_acknowledged,
 );

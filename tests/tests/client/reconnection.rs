@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use socketio_driver::client::{DisconnectReason, Status};
+use socketio_driver::client::{DisconnectReason, NotConnected, Status};
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, Event, RecoveryConfig, Server, ServerBuilder, Socket, Transport};
 use socketio_tests::io::{accept, read, sleep, write_all};
@@ -92,8 +92,13 @@ async fn when_the_attempts_are_used_up_nothing_happens_until_somebody_connects(r
     assert!(events.next().await.is_none(), "nothing will come");
     sleep(&*rt, 8 * SOON).await;
     assert!(guest.log.is_empty());
-    guest.client.connect();
+    // Whoever was active is active again, also on other namespaces.
+    let other = guest.client.of("/other");
+    other.connect();
     guest.expect(&told).await;
+    other.connect();
+    assert!(matches!(guest.client.connected().await, Err(NotConnected::Failed(_))));
+    drop(other);
     guest.leave().await;
 }
 

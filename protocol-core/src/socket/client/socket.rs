@@ -186,6 +186,10 @@ impl<W> Socket<W> {
         matches!(self.phase, Phase::Connected { .. })
     }
 
+    pub(super) const fn is_starved(&self) -> bool {
+        self.starved
+    }
+
     pub(super) fn buffered_bytes(&self) -> usize {
         self.outbox.bytes() + self.retries.bytes()
     }

@@ -173,6 +173,12 @@ impl<W> Manager<W> {
         self.index(slot).map_or(0, |index| self.sockets[index].buffered_bytes())
     }
 
+    /// Whether an event was refused with [`EmitError::Full`](super::EmitError::Full) and [`Event::Drained`] has not
+    /// followed yet.
+    pub fn is_starved(&self, slot: Slot) -> bool {
+        self.index(slot).is_some_and(|index| self.sockets[index].is_starved())
+    }
+
     /// Makes the connection, or makes it at once where that is waited for. Does nothing when it is there.
     pub fn open(&mut self, now: Instant) {
         match self.state {

@@ -32,7 +32,7 @@ impl<W> Manager<W> {
     /// Sends an event, or holds it back until the socket is connected. `args` as in
     /// [`Codec::event`](crate::socket::Codec::event).
     ///
-    /// With [`SocketConfig::retries`] it is sent until it is acknowledged. A volatile one is sent at once or not at all.
+    /// With [`retries`](crate::socket::client::SocketConfig::retries) it is sent until it is acknowledged. A volatile one is sent at once or not at all.
     ///
     /// # Errors
     /// All but [`EmitError::Dropped`] and [`EmitError::TooManyAcks`].
@@ -65,7 +65,7 @@ impl<W> Manager<W> {
     }
 
     /// Sends an event as [`emit`](Self::emit) does, and waits for its acknowledgement: for `timeout` from now, while the
-    /// event is held back as well, or else for [`SocketConfig::ack_timeout`]. An event that is held back when the time
+    /// event is held back as well, or else for [`ack_timeout`](crate::socket::client::SocketConfig::ack_timeout). An event that is held back when the time
     /// is over is not sent. With retries, it is the time to wait for each of them.
     ///
     /// Returns what to [forget](Self::forget_ack) the acknowledgement by; nothing with retries, which come to an end by
