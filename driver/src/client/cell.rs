@@ -224,8 +224,10 @@ impl Cell {
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
+    /// Whether the owner is gone, and the pump has been told all that comes of it.
+    pub(crate) fn is_closed_and_told(&self) -> bool {
+        let state = self.lock();
+        state.closed && !state.manager.has_output()
     }
 
     /// Drops all handlers, those to come included, and ends all streams.
@@ -273,11 +275,17 @@ impl Cell {
         self.lock().seat(slot).map(|seat| seat.own.clone())
     }
 
-    /// The sockets that nothing will happen to until somebody connects them.
-    pub(crate) fn resting(&self) -> Vec<Arc<Own>> {
+    /// Whether nothing will happen to a socket until somebody connects it.
+    pub(crate) fn is_resting(&self, slot: Slot) -> bool {
+        self.lock().seat(slot).is_none_or(|seat| seat.standing == Standing::Resting)
+    }
+
+    /// The sockets that wanted a connection which is not being made any more.
+    pub(crate) fn given_up(&self) -> Vec<Arc<Own>> {
         let state = self.lock();
-        let resting = state.seats.iter().filter(|seat| seat.standing == Standing::Resting);
-        resting.map(|seat| seat.own.clone()).collect()
+        let rests =
+            |seat: &&Seat| seat.standing == Standing::Resting && state.manager.is_active(seat.own.slot);
+        state.seats.iter().filter(rests).map(|seat| seat.own.clone()).collect()
     }
 
     /// What one sees who waits for a socket. `seen` is what was seen before.

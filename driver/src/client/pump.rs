@@ -272,17 +272,17 @@ impl Pump {
                 let Some(socket) = self.socket(slot) else { return };
                 let table = socket.own.table();
                 table.connect_error_tasks(&socket, &error).for_each(|task| self.run(task, cx, now));
-                self.end_streams();
+                self.end_streams_if_resting(&socket);
             }
             Event::Disconnected { slot, reason } => {
                 let Some(socket) = self.socket(slot) else { return };
                 let table = socket.own.table();
                 table.disconnect_tasks(&socket, reason).for_each(|task| self.run(task, cx, now));
-                self.end_streams();
+                self.end_streams_if_resting(&socket);
             }
             Event::ReconnectFailed => {
                 self.tell(&ManagerEvent::ReconnectFailed, cx, now);
-                self.end_streams();
+                self.cell.given_up().iter().for_each(|own| own.end_streams());
             }
             Event::Open => self.tell(&ManagerEvent::Open, cx, now),
             Event::Error(error) => self.tell(&ManagerEvent::Error(error), cx, now),
@@ -307,9 +307,11 @@ impl Pump {
         handlers.tasks(event).for_each(|task| self.run(task, cx, now));
     }
 
-    /// Nothing more will arrive for a socket that rests.
-    fn end_streams(&self) {
-        self.cell.resting().iter().for_each(|own| own.end_streams());
+    /// Nothing more will arrive for a socket that rests, unless a handler has just connected it again.
+    fn end_streams_if_resting(&self, socket: &Socket) {
+        if self.cell.is_resting(socket.own.slot) {
+            socket.own.end_streams();
+        }
     }
 
     fn ask_for_credentials(&mut self, slot: Slot, ticket: Ticket, cx: &mut Context<'_>, now: Instant) {
@@ -402,7 +404,7 @@ impl Pump {
     /// Once the owner is gone and the sockets have heard of it: drops the handlers. Returns whether nothing is left at
     /// all.
     fn is_over(&mut self) -> bool {
-        if !self.cell.is_closed() {
+        if !self.cell.is_closed_and_told() {
             return false;
         }
         if !self.cleared {

@@ -9,3 +9,4 @@ mod options;
 mod reconnection;
 mod streams;
 mod support;
+mod threads;

@@ -46,8 +46,12 @@ async fn it_ends_when_nothing_more_can_come(rt: Arc<dyn Runtime>) {
     stage.server.on("kick", |socket: Socket, (): ()| async move { socket.disconnect() });
     stage.server.on("n", |socket: Socket, n: u32| async move { socket.emit("n", n).unwrap() });
     let guest = Guest::new(&stage, |b| b.reconnection_delay(Duration::from_millis(5)));
-    // It may begin before the socket does, and goes on when the connection is lost.
+    // It may begin before the socket does, whatever becomes of others, and goes on when the connection is lost.
     let mut events = guest.client.events();
+    let nowhere = guest.client.of("/nowhere");
+    nowhere.connect();
+    assert!(nowhere.connected().await.is_err());
+    nowhere.disconnect();
     guest.client.emit("n", 1).unwrap();
     guest.client.connect();
     assert_eq!(events.next().await.unwrap().event.args().decode::<u32>().unwrap(), 1);
