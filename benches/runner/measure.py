@@ -64,9 +64,8 @@ def run(root, args, data, save):
             save()
     for sweep in (name for name in chosen if name in sweeps):
         for x in scenarios[sweep]["sweep"]:
-            if sweep != "sweep-rooms" and x + 600 > files:
-                print(f"{sweep}: {x} connections need more open files than the {files} allowed here", file=sys.stderr)
-                continue
+            if sweep != "sweep-rooms":
+                x = min(x, (files - 600) // 100 * 100)  # a connection is an open file in either process
             for row in rows:
                 points = data["sweeps"].setdefault(sweep, {}).setdefault(row, [])
                 points[:] = [point for point in points if point["x"] != x] + [{"x": x, **cell(row, sweep, x)}]

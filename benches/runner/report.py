@@ -142,7 +142,7 @@ def memory(data):
 def sweeps(data):
     parts = []
     for sweep, rows in data["sweeps"].items():
-        xs = SCENARIOS[sweep]["sweep"]
+        xs = sorted({point["x"] for points in rows.values() for point in points})
         key = key_of(sweep)
         body = []
         for row, points in rows.items():

@@ -80,11 +80,12 @@ impl Bench {
 fn prepare(python: &Path, codec: bool) -> Result<Vec<String>, String> {
     spawn(&Command::cargo(&["build", "--release", "--package", "socketio-bench-servers"]))?;
     let peers = ["build", "--release", "--target-dir", "../../target/peers"];
-    let mut peers = Command::cargo(&peers).dir(root().join(PEERS));
-    if !codec {
-        peers = peers.args(&["--workspace", "--exclude", "parsers"]);
+    let peers = Command::cargo(&peers).dir(root().join(PEERS));
+    spawn(&peers.clone().args(&["--workspace", "--exclude", "parsers"]))?;
+    if codec {
+        // On its own, or its features would be those of the servers and the other way round.
+        spawn(&peers.args(&["--package", "parsers"]))?;
     }
-    spawn(&peers)?;
     let mut missing = Vec::new();
     let mut leave_out = |needs: &str, why: String| {
         eprintln!("left out: {needs}: {why}");

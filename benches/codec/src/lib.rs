@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 use socketio_core::engine::packet::{Frame, Message, Packet as EnginePacket};
 use socketio_core::engine::{Revision, payload};
-use socketio_core::socket::{Attachments, Body, Codec, Decoder, Encoded, Event, Limits, Nsp, Packet, Raw};
+use socketio_core::socket::{
+    Attachments, Body, Codec, Decoder, Encoded, Event, Limits, Nsp, Packet, Raw, Value,
+};
 use socketio_core::{Bytes, Str};
 
 /// A small event in text.
@@ -120,6 +122,11 @@ pub fn decode_to_raw(decoder: &mut Decoder, bytes: Bytes) -> usize {
 
 /// An object, to any JSON value.
 pub fn decode_to_value(decoder: &mut Decoder, text: Str) -> Option<serde_json::Value> {
+    with_event(decoder, Message::Text(text), |event| event.args().decode().ok())
+}
+
+/// An object, to this library's type for any value.
+pub fn decode_to_any(decoder: &mut Decoder, text: Str) -> Option<Value> {
     with_event(decoder, Message::Text(text), |event| event.args().decode().ok())
 }
 

@@ -77,6 +77,7 @@ impl Event {
     ///
     /// A numeric name gives its JSON text (`2[7]` is the event `7`). Half of a surrogate pair, which JavaScript can
     /// send and Rust text cannot hold, is replaced by U+FFFD.
+    #[inline]
     pub fn name(&self) -> &str {
         match &self.name {
             Name::Slice(range) => self.args.slice(range.clone()),
@@ -85,6 +86,7 @@ impl Event {
     }
 
     /// The arguments, without the name.
+    #[inline]
     pub fn args(&self) -> &Args {
         &self.args
     }

@@ -124,11 +124,15 @@ fn decode_text() -> Vec<bench::Case> {
 
 /// What no parser can do without: to copy, or to look at every byte of the payload, which begins at `at`.
 fn limits(rows: bench::Case, packet: Bytes, at: usize) -> bench::Case {
-    let bytes = packet.clone();
-    rows.part("memcpy", move || bytes.to_vec()).part("utf-8 check and &RawValue", move || {
-        let text = std::str::from_utf8(&packet).unwrap();
+    let raw = move |packet: &[u8]| {
+        let text = std::str::from_utf8(packet).unwrap();
         serde_json::from_str::<&RawValue>(&text[at..]).unwrap().get().len()
-    })
+    };
+    let (bytes, owned) = (packet.clone(), packet.clone());
+    rows.part("memcpy", move || bytes.to_vec())
+        .part("utf-8 check and &RawValue", move || raw(&packet))
+        // Whoever takes a message drops it. The rows that do not borrow theirs clone it first.
+        .part("the same, and a clone and a drop of the message", move || raw(&owned.clone()))
 }
 
 fn decode_msgpack() -> Vec<bench::Case> {

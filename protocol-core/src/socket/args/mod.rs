@@ -117,6 +117,7 @@ impl Args {
     }
 
     /// A part of the packet that is text.
+    #[inline]
     pub(super) fn slice(&self, range: Range<u32>) -> &str {
         let range = range.start as usize..range.end as usize;
         match &self.0 {
@@ -149,6 +150,7 @@ impl Args {
     }
 
     /// How many arguments there are.
+    #[inline]
     pub const fn len(&self) -> usize {
         match &self.0 {
             Repr::Json(args) => args.span.len as usize,
@@ -218,6 +220,7 @@ impl Args {
 
     /// All arguments as they were received, without the brackets around them: JSON separated by commas, or msgpack
     /// values one after the other.
+    #[inline]
     pub fn raw(&self) -> Raw<'_> {
         match &self.0 {
             Repr::Json(args) => Raw::Json(&args.text[args.span.first as usize..args.span.end as usize]),
@@ -231,6 +234,7 @@ impl Args {
     }
 
     /// The attachments, in the order they travelled. Bytes in msgpack are none.
+    #[inline]
     pub fn attachments(&self) -> &[Bytes] {
         match &self.0 {
             Repr::Json(args) => &args.attachments,
