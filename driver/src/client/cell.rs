@@ -260,10 +260,16 @@ impl Cell {
         raised.iter().for_each(|signal| signal.raise());
     }
 
-    /// Lets the pump sleep until it is woken, unless `is_idle` says there is something to do.
-    pub(crate) fn sleep(&self, cx: &Context<'_>, is_idle: impl FnOnce(&Manager<Waiter>) -> bool) -> bool {
+    /// Lets the pump sleep until it is woken, unless `is_idle` says there is something to do, or the owner is gone and the
+    /// pump does not `know`.
+    pub(crate) fn sleep(
+        &self,
+        cx: &Context<'_>,
+        knows: bool,
+        is_idle: impl FnOnce(&Manager<Waiter>) -> bool,
+    ) -> bool {
         let mut state = self.lock();
-        if !is_idle(&state.manager) {
+        if (state.closed && !knows) || !is_idle(&state.manager) {
             return false;
         }
         state.sleeper = Some(cx.waker().clone());

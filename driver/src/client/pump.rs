@@ -441,7 +441,7 @@ impl Future for Pump {
                     && (!this.congested || congested || !this.cell.full_streams.is_zero())
                     && manager.poll_timeout().is_none_or(|next| armed <= Some(next))
             };
-            if armed.is_some() && this.cell.sleep(cx, is_idle) {
+            if armed.is_some() && this.cell.sleep(cx, this.cleared, is_idle) {
                 return Poll::Pending;
             }
         }

@@ -102,6 +102,17 @@ async fn a_client_may_go_at_any_time(rt: Arc<dyn Runtime>) {
     }
 }
 
+/// The pump may be about to sleep when the owner goes: it must not miss that.
+async fn one_that_goes_while_its_task_falls_asleep_is_gone(rt: Arc<dyn Runtime>) {
+    for _ in 0..500 {
+        // It cannot connect, so there is nothing else that would wake the task.
+        let guest = Guest::at(&rt, "http://127.0.0.1:1", |b| b.transports([]).reconnection(false));
+        guest.client.connect();
+        assert!(guest.client.connected().await.is_err());
+        guest.leave().await;
+    }
+}
+
 /// Handlers often capture the socket they are set on: such a ring must break when the client goes.
 async fn what_handlers_capture_goes_with_the_client(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(Arc::clone(&rt)).await;
@@ -217,5 +228,6 @@ on_every_runtime!(
     a_handler_that_runs_is_left_to_end,
     a_shutdown_is_over_when_nothing_is_left,
     dropping_a_client_says_goodbye_and_leaves_no_task,
+    one_that_goes_while_its_task_falls_asleep_is_gone,
     what_handlers_capture_goes_with_the_client,
 );
