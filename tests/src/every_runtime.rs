@@ -19,7 +19,7 @@ use crate::sim::{Link, Sim};
 /// named.
 ///
 /// On the real runtimes a case that takes longer than [`GUARD`] fails. In simulation it runs with each of [`SEEDS`]
-/// seeds, or with the one in the environment variable `SIM_SEED` alone.
+/// seeds (`on_every_runtime!(2, seeds: name)`: of two), or with the one in the environment variable `SIM_SEED` alone.
 ///
 /// ```
 /// # use std::{sync::Arc, time::Duration};
@@ -35,7 +35,10 @@ use crate::sim::{Link, Sim};
 /// ```
 #[macro_export]
 macro_rules! on_every_runtime {
-    ($($case:ident),+ $(,)?) => {$(
+    ($($case:ident),+ $(,)?) => {
+        $crate::on_every_runtime!($crate::every_runtime::SEEDS, seeds: $($case),+);
+    };
+    ($seeds:expr, seeds: $($case:ident),+ $(,)?) => {$(
         mod $case {
             #[test]
             fn tokio() {
@@ -54,7 +57,7 @@ macro_rules! on_every_runtime {
 
             #[test]
             fn sim() {
-                $crate::every_runtime::in_simulation(super::$case);
+                $crate::every_runtime::in_simulation($seeds, super::$case);
             }
         }
     )+};
@@ -102,30 +105,30 @@ pub fn on_smol<F: Future<Output = ()>>(
     guarded(name, GUARD, move || smol::block_on(case(Arc::new(Smol))));
 }
 
-/// Runs `case` in simulation with seeds 1 to [`SEEDS`], or with the one in the environment variable `SIM_SEED`. On even
+/// Runs `case` in simulation with seeds 1 to `count`, or with the one in the environment variable `SIM_SEED`. On even
 /// seeds all reads and writes are [cut up](Link::ragged).
 ///
 /// # Panics
 /// When the case does, or [the simulation](Sim::block_on) does; the seed is printed.
-pub fn in_simulation<F: Future<Output = ()>>(case: impl Fn(Arc<dyn Runtime>) -> F) {
-    for seed in seeds() {
+pub fn in_simulation<F: Future<Output = ()>>(count: u64, case: impl Fn(Arc<dyn Runtime>) -> F) {
+    for seed in seeds(count) {
         let mut sim = Sim::new(seed);
         sim.net().set_link(Link { ragged: seed % 2 == 0, ..Link::default() });
         sim.block_on(case(sim.runtime()));
     }
 }
 
-/// The seeds to run a simulation with: 1 to [`SEEDS`], or the one in the environment variable `SIM_SEED`.
+/// The seeds to run a simulation with: 1 to `count`, or the one in the environment variable `SIM_SEED`.
 ///
 /// # Panics
 /// When that is not a number.
-pub fn seeds() -> std::ops::RangeInclusive<u64> {
+pub fn seeds(count: u64) -> std::ops::RangeInclusive<u64> {
     match env::var("SIM_SEED") {
         Ok(seed) => {
             let seed = seed.parse().expect("SIM_SEED is a number");
             seed..=seed
         }
-        Err(_) => 1..=SEEDS,
+        Err(_) => 1..=count,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod io;
 pub mod logs;
 // The core's own tests use it too.
 pub mod pipe;
+pub mod proxy;
 pub mod replay;
 pub mod sim;
 pub mod stage;

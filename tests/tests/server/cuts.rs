@@ -139,7 +139,7 @@ async fn misfortune(rt: Arc<dyn Runtime>, net: Net, mut dice: Dice) {
 
 fn seeds() -> std::ops::RangeInclusive<u64> {
     match std::env::var("SIM_SEED") {
-        Ok(_) => socketio_tests::every_runtime::seeds(),
+        Ok(_) => socketio_tests::every_runtime::seeds(socketio_tests::every_runtime::SEEDS),
         Err(_) => 1..=SEEDS,
     }
 }

@@ -11,7 +11,7 @@ use socketio_tests::sim::{Connection, Link, Net, Side, Sim};
 use socketio_tests::stage::{Log, Stage};
 
 fn simulate<F: Future<Output = ()>>(case: impl Fn(Arc<dyn Runtime>, Net) -> F) {
-    for seed in socketio_tests::every_runtime::seeds() {
+    for seed in socketio_tests::every_runtime::seeds(socketio_tests::every_runtime::SEEDS) {
         let mut sim = Sim::new(seed);
         sim.net().set_link(Link { ragged: seed % 2 == 0, ..Link::default() });
         sim.block_on(case(sim.runtime(), sim.net()));
