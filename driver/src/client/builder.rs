@@ -36,6 +36,8 @@ pub struct ClientBuilder<R> {
     query: Vec<(String, String)>,
     engine: engine::Config,
     manager: Config,
+    reconnects: bool,
+    reconnection: Reconnection,
     socket: SocketConfig,
     auth: Auth,
     network: NetworkConfig,
@@ -84,6 +86,8 @@ impl<R> ClientBuilder<R> {
             query: Vec::new(),
             engine: engine::Config::default(),
             manager: Config::default(),
+            reconnects: true,
+            reconnection: Reconnection::default(),
             socket: SocketConfig::default(),
             auth: Auth::default(),
             network: NetworkConfig::default(),
@@ -110,7 +114,8 @@ impl<R> ClientBuilder<R> {
         network.max_message_bytes = engine.max_message_bytes;
         network.request_timeout = engine.request_timeout;
         let network = Network::new(runtime.clone(), endpoint, network)?;
-        let config = Arc::new(Config { engine, ..self.manager });
+        let reconnection = self.reconnects.then_some(self.reconnection);
+        let config = Arc::new(Config { engine, reconnection, ..self.manager });
         let options = Options { config, socket: self.socket, auth: self.auth };
         let cell = Arc::new(Cell::new(runtime, options, network));
         let socket = Socket::new(&cell, &nsp);
@@ -211,37 +216,36 @@ impl<R> ClientBuilder<R> {
     /// Whether a connection that could not be made, or was lost, is made again. Default: yes.
     #[must_use]
     pub fn reconnection(mut self, reconnect: bool) -> Self {
-        self.manager.reconnection = reconnect.then(|| self.manager.reconnection.unwrap_or_default());
+        self.reconnects = reconnect;
         self
     }
 
     /// Most attempts in a row to make the connection again. Default, and when zero: no limit.
     #[must_use]
-    pub fn reconnection_attempts(self, attempts: u32) -> Self {
-        self.reconnect(|reconnection| reconnection.max_attempts = Some(attempts))
+    pub fn reconnection_attempts(mut self, attempts: u32) -> Self {
+        self.reconnection.max_attempts = Some(attempts);
+        self
     }
 
     /// The time before the first of these attempts, which doubles with each. Default, and when zero: 1 s.
     #[must_use]
-    pub fn reconnection_delay(self, delay: Duration) -> Self {
-        self.reconnect(|reconnection| reconnection.delay = delay)
+    pub fn reconnection_delay(mut self, delay: Duration) -> Self {
+        self.reconnection.delay = delay;
+        self
     }
 
     /// The most that time can be. Default, and when zero: 5 s.
     #[must_use]
-    pub fn reconnection_delay_max(self, delay: Duration) -> Self {
-        self.reconnect(|reconnection| reconnection.max_delay = delay)
+    pub fn reconnection_delay_max(mut self, delay: Duration) -> Self {
+        self.reconnection.max_delay = delay;
+        self
     }
 
     /// How much of that time is left to chance, in `0.0..=1.0`, so that the clients of a server that was gone do not
     /// return all at once. Default: 0.5.
     #[must_use]
-    pub fn randomization_factor(self, factor: f64) -> Self {
-        self.reconnect(|reconnection| reconnection.jitter = factor)
-    }
-
-    fn reconnect(mut self, change: impl FnOnce(&mut Reconnection)) -> Self {
-        change(self.manager.reconnection.get_or_insert_default());
+    pub fn randomization_factor(mut self, factor: f64) -> Self {
+        self.reconnection.jitter = factor;
         self
     }
 
@@ -262,10 +266,10 @@ impl<R> ClientBuilder<R> {
 
     /// Sends events until the server acknowledges them, one at a time and in order: `count` times more when the first
     /// time was in vain, and each time for at most `ack_timeout`. The server must acknowledge them all, and may see one
-    /// twice. Volatile events are not sent again. Default: no.
+    /// twice. Volatile events are not sent again. Default, and with a `count` of zero: no.
     #[must_use]
     pub fn retries(mut self, count: u32, ack_timeout: Duration) -> Self {
-        self.socket.retries = Some(Retries { count, ack_timeout });
+        self.socket.retries = (count > 0).then_some(Retries { count, ack_timeout });
         self
     }
 

@@ -248,6 +248,14 @@ async fn what_is_wrong_with_the_settings_is_named(rt: Arc<dyn Runtime>) {
     let error = guest.client.connected().await.unwrap_err();
     assert_eq!(error, NotConnected::Failed(ConnectError::Transport(TransportError::NoTransports)));
     guest.leave().await;
+    // What is off stays off, in whatever order the options are given.
+    let guest = Guest::at(&rt, "http://127.0.0.1:1", |b| {
+        b.transports([]).reconnection(false).reconnection_delay(SETTLED).reconnection_attempts(5)
+    });
+    guest.client.connect();
+    assert!(guest.client.connected().await.is_err());
+    assert_eq!(guest.client.status(), Status::Stopped);
+    guest.leave().await;
 }
 
 async fn a_client_falls_back_on_the_next_transport(rt: Arc<dyn Runtime>) {
