@@ -154,7 +154,7 @@ impl Decoder {
                 (Format::Text, Message::Text(text)) => text::decode(text, &self.limits, &mut missing),
                 (Format::Text, Message::Binary(_)) => Err(DecodeError::UnexpectedBinary),
                 (Format::Msgpack, Message::Text(_)) => Err(DecodeError::UnexpectedText),
-                (Format::Msgpack, Message::Binary(bytes)) => msgpack::decode(&bytes, &self.limits).map(Some),
+                (Format::Msgpack, Message::Binary(bytes)) => msgpack::decode(&bytes, &self.limits),
                 (Format::Custom(decoder), message) => decoder.add(message, &self.limits),
             },
             (State::Reconstructing(_), Message::Text(_)) => Err(DecodeError::UnexpectedText),

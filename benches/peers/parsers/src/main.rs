@@ -91,9 +91,11 @@ fn decode_text() -> Vec<bench::Case> {
     let rows = rows.part("socketioxide, to the event's name", move || peer.text(&bytes));
     cases.push(limits(rows, small, 1));
 
-    let mut decoder = ours::text_decoder();
+    let (mut decoder, text) = (ours::text_decoder(), big_text.clone());
     let rows = case("decode 1 KiB")
-        .ours("to serde_json::Value", move || ours::decode_to_value(&mut decoder, big_text.clone()));
+        .ours("to serde_json::Value", move || ours::decode_to_value(&mut decoder, text.clone()));
+    let mut decoder = ours::text_decoder();
+    let rows = rows.ours("to Value", move || ours::decode_to_any(&mut decoder, big_text.clone()));
     let mut decoder = ours::text_decoder();
     let bytes = big.clone();
     let rows = rows.ours("to raw arguments", move || ours::decode_to_raw(&mut decoder, bytes.clone()));
