@@ -39,7 +39,10 @@ pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<
     } else {
         Nsp::ROOT
     };
-    let ack = ack_id(&text[at..], &mut at)?;
+    let ack = match bytes.get(at) {
+        Some(b'0'..=b'9') => Some(ack_id(&text[at..], &mut at)?),
+        _ => None,
+    };
     *missing = attachments.unwrap_or(0);
     // Whatever is made here is made where it stays: to move a packet that has just been written costs as much as to scan
     // a short one.
@@ -108,13 +111,11 @@ fn attachment_count(bytes: &[u8], limits: &Limits, at: &mut usize) -> Result<usi
     }
 }
 
-fn ack_id(text: &str, at: &mut usize) -> Result<Option<AckId>, DecodeError> {
+/// The number that `text` begins with.
+fn ack_id(text: &str, at: &mut usize) -> Result<AckId, DecodeError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    if digits == 0 {
-        return Ok(None);
-    }
     *at += digits;
-    text[..digits].parse().map(|id| Some(AckId(id))).map_err(|_| DecodeError::InvalidAckId)
+    text[..digits].parse().map(AckId).map_err(|_| DecodeError::InvalidAckId)
 }
 
 fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Payload, DecodeError> {
