@@ -450,6 +450,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn messages_are_the_same_on_both_sides_of_short() {
+        for len in SHORT - 3..SHORT + 3 {
+            for letter in ["a", "é", "€"] {
+                let data = letter.repeat(len / letter.len()) + &"b".repeat(len % letter.len());
+                let frame = Frame::Text(alloc::format!("4{data}").into());
+                assert_eq!(
+                    Packet::decode(Revision::V4, frame),
+                    Ok(Packet::Message(Message::Text(data.into())))
+                );
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn arbitrary_frames_never_panic(raw: Vec<u8>, string: String) {

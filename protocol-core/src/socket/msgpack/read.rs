@@ -211,3 +211,42 @@ impl<'de> Reader<'de> {
 fn signed<'de>(value: i64) -> Token<'de> {
     u64::try_from(value).map_or(Token::Int(value), Token::Uint)
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes of which many are arrays, maps and small values.
+    fn nearly_msgpack() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(vec![0x90]),
+            Just(vec![0x92]),
+            Just(vec![0x81]),
+            Just(vec![0xA1, b'k']),
+            Just(vec![0xC4, 1, 0]),
+            Just(vec![0xD4, 0, 0]),
+            any::<u8>().prop_map(|byte| vec![byte]),
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        /// The short way for flat arrays comes to the same judgement, and to the same place, as the long way.
+        #[test]
+        fn a_flat_array_is_judged_like_any_other(bytes in nearly_msgpack(), len in 0_u8..6, max_nesting in 0_usize..4) {
+            let bytes = [&[0x90 | len], &bytes[..]].concat();
+            let (mut short, mut long) = (Reader::new(&bytes), Reader::new(&bytes));
+            let head = long.token().unwrap();
+            let judged = short.skip(0, max_nesting);
+            prop_assert_eq!(judged, long.nested(head, 0, max_nesting));
+            if judged.is_ok() {
+                prop_assert_eq!(short.at(), long.at());
+            }
+        }
+    }
+}
