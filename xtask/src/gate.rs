@@ -36,8 +36,10 @@ pub(crate) fn run(update: bool, report: &mut Report) -> io::Result<()> {
     let runner = root().join("target/tools/bin/gungraun-runner");
     let has_version = Command::new(&runner).args(&["--version"]).output();
     if !has_version.is_ok_and(|version| version.contains(GUNGRAUN)) {
-        let install = ["install", "--locked", "--quiet", "gungraun-runner", "--version", GUNGRAUN];
+        // Not optimized: it is quicker to build than it would ever save.
+        let install = ["install", "--locked", "--quiet", "--debug", "gungraun-runner", "--version", GUNGRAUN];
         let install = Command::cargo(&install).args(&["--root", "target/tools"]);
+        let install = install.env("CARGO_PROFILE_DEV_DEBUG", "0");
         if !report.run("cargo install gungraun-runner", &install)? {
             return Ok(());
         }
