@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tls")]
+pub mod certificates;
 #[cfg(feature = "chat")]
 pub mod chat;
 pub mod clock;

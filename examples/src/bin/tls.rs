@@ -1,28 +1,40 @@
 //! TLS by rustls: connections are accepted and encrypted here, and then handed to the server.
 //!
 //! ```text
-//! cargo run -p socketio-examples --bin tls
+//! cargo run -p socketio-examples --bin tls                                 # --cert cert.pem --key key.pem for your own
 //!
-//! // node, with npm's socket.io-client; the certificate is made at the start, so nobody trusts it
+//! // node, with npm's socket.io-client; without them a certificate is made at the start, which nobody trusts
 //! const io = require("socket.io-client");
 //! const socket = io("https://localhost:3443/", { rejectUnauthorized: false });
 //! socket.emit("secure?", (yes) => console.log(yes)); // true
 //! ```
 
 use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use socketio_examples::certificates;
 use socketio_tokio::{Ack, ServerBuilder, Socket};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let io = ServerBuilder::new().build();
     io.on("secure?", |socket: Socket, ()| async move { Ack(socket.handshake().is_secure()) });
 
@@ -47,15 +59,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// A certificate for `localhost` that nobody signed. Yours comes from a file, or from an authority.
+/// From `--cert` and `--key`, or made up.
 fn config() -> Result<ServerConfig, Box<dyn Error>> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())?;
-    let mut config =
-        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.into()], key)?;
-    // Websockets need HTTP/1.1.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    let mut args = pico_args::Arguments::from_env();
+    let certificate: Option<PathBuf> = args.opt_value_from_str("--cert")?;
+    let key: Option<PathBuf> = args.opt_value_from_str("--key")?;
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(certificates::from_files(&certificate, &key)?),
+        (None, None) => certificates::made_up(),
+        _ => Err("--cert and --key belong together: a certificate is of no use without its key".into()),
+    }
 }
 
 /// Who does not say anything does not hold a connection either.
