@@ -52,7 +52,7 @@ pub enum Fault {
 pub struct Plan {
     /// At which stage.
     pub stage: Stage,
-    /// The how manieth time a client is there, from 1. It goes wrong once, or [every](Self::every) time from then on.
+    /// The how manieth time the client is there when it goes wrong first, from 1.
     pub nth: usize,
     /// What.
     pub fault: Fault,
