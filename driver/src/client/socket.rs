@@ -366,8 +366,9 @@ impl Socket {
     /// [bounds](crate::ClientBuilder::send_queue) of that: `args` is one argument as what it is, several as a tuple,
     /// none as `()`.
     ///
-    /// With [`retries`](crate::ClientBuilder::retries) it is sent until it is acknowledged. Without, what was handed to
-    /// a connection that then breaks may be lost.
+    /// Events of one connection arrive in order. With [`retries`](crate::ClientBuilder::retries) each is sent until it is
+    /// acknowledged, in order across connections too. Without, what was handed to a connection that then breaks may be
+    /// lost, and what one that is being closed still hands over may arrive behind what is already sent on the next.
     ///
     /// # Errors
     /// [`EmitError::Full`] when the bounds are reached, [`EmitError::Encode`] when the name is reserved or the arguments
