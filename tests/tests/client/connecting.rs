@@ -10,9 +10,9 @@ use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, ConnectError as Refused, SetupError, Socket, Transport};
 use socketio_tests::io::timeout;
 use socketio_tests::on_every_runtime;
-use socketio_tests::stage::{LOOPBACK, Log, PATIENCE, SETTLED, Stage};
+use socketio_tests::stage::{Log, PATIENCE, SETTLED, Stage};
 
-use crate::support::{Guest, Way, gone};
+use crate::support::{Guest, NOBODY, Way, gone};
 
 async fn namespaces_share_one_connection_until_the_last_one_leaves(rt: Arc<dyn Runtime>) {
     for way in Way::ALL {
@@ -90,12 +90,9 @@ async fn a_refusal_is_told_with_its_data_and_final(rt: Arc<dyn Runtime>) {
 }
 
 async fn who_cannot_be_reached_is_tried_again(rt: Arc<dyn Runtime>) {
-    let listener = rt.listen(LOOPBACK).await.unwrap();
-    let at = listener.local_addr().unwrap();
-    drop(listener);
     for way in Way::ALL {
         let delay = Duration::from_millis(20);
-        let guest = Guest::at(&rt, &crate::support::url(at), |b| way.choose(b).reconnection_delay(delay));
+        let guest = Guest::at(&rt, NOBODY, |b| way.choose(b).reconnection_delay(delay));
         guest.client.connect();
         // Each failure is told once to who waits, and calling again waits for the next attempt.
         for _ in 0..3 {
@@ -243,13 +240,13 @@ async fn what_is_wrong_with_the_settings_is_named(rt: Arc<dyn Runtime>) {
     assert!(matches!(build(new("http://h").path("no slash")), Err(SetupError::Path { .. })));
     assert!(matches!(build(new("http://h").extra_header("a b", "c")), Err(SetupError::Header { .. })));
     // Without a transport there is nothing to connect with, which is known when somebody tries.
-    let guest = Guest::at(&rt, "http://127.0.0.1:1", |b| b.transports([]).reconnection(false));
+    let guest = Guest::at(&rt, NOBODY, |b| b.transports([]).reconnection(false));
     guest.client.connect();
     let error = guest.client.connected().await.unwrap_err();
     assert_eq!(error, NotConnected::Failed(ConnectError::Transport(TransportError::NoTransports)));
     guest.leave().await;
     // What is off stays off, in whatever order the options are given.
-    let guest = Guest::at(&rt, "http://127.0.0.1:1", |b| {
+    let guest = Guest::at(&rt, NOBODY, |b| {
         b.transports([]).reconnection(false).reconnection_delay(SETTLED).reconnection_attempts(5)
     });
     guest.client.connect();

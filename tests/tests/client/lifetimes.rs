@@ -10,7 +10,7 @@ use socketio_tests::io::{sleep, timeout};
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{LOOPBACK, Log, PATIENCE, Stage, never};
 
-use crate::support::{Guest, Way, gone, until, url};
+use crate::support::{Guest, NOBODY, Way, gone, until, url};
 
 fn log_reasons(stage: &Stage) -> Log {
     let log = Log::default();
@@ -106,7 +106,7 @@ async fn a_client_may_go_at_any_time(rt: Arc<dyn Runtime>) {
 async fn one_that_goes_while_its_task_falls_asleep_is_gone(rt: Arc<dyn Runtime>) {
     for _ in 0..500 {
         // It cannot connect, so there is nothing else that would wake the task.
-        let guest = Guest::at(&rt, "http://127.0.0.1:1", |b| b.transports([]).reconnection(false));
+        let guest = Guest::at(&rt, NOBODY, |b| b.transports([]).reconnection(false));
         guest.client.connect();
         assert!(guest.client.connected().await.is_err());
         guest.leave().await;

@@ -2,7 +2,7 @@
 //! state that is recovered; and in virtual time, how long it all takes.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -15,7 +15,7 @@ use socketio_tests::sim::{Link, Reach, Sim};
 use socketio_tests::stage::{LOOPBACK, Log, Stage};
 use socketio_tokio::Tokio;
 
-use crate::support::{Guest, Way, gone, until, url};
+use crate::support::{Guest, NOBODY, Way, gone, until, url};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -67,8 +67,7 @@ async fn only_those_who_did_not_mean_to_part_come_back(rt: Arc<dyn Runtime>) {
 }
 
 async fn when_the_attempts_are_used_up_nothing_happens_until_somebody_connects(rt: Arc<dyn Runtime>) {
-    let at = free_address(&rt).await;
-    let guest = Guest::at(&rt, &url(at), |b| {
+    let guest = Guest::at(&rt, NOBODY, |b| {
         Way::Websocket.choose(b).reconnection_attempts(2).reconnection_delay(SOON).randomization_factor(0.0)
     });
     guest.log_manager();
@@ -112,34 +111,52 @@ fn counting_server(rt: &Arc<dyn Runtime>) -> Server {
     server
 }
 
+/// A place that stays while servers come and go behind it: a port that is given back may be somebody else's at once.
+#[derive(Clone, Default)]
+struct Front(Arc<Mutex<Option<Server>>>);
+
+impl Front {
+    async fn listen(&self, rt: &Arc<dyn Runtime>) -> SocketAddr {
+        let mut listener = rt.listen(LOOPBACK).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (front, spawner) = (self.clone(), Arc::clone(rt));
+        rt.spawn(Box::pin(async move {
+            while let Ok((io, address)) = accept(&mut *listener).await {
+                // Nobody at home: the connection breaks.
+                let Some(server) = front.0.lock().unwrap().clone() else { continue };
+                spawner.spawn(Box::pin(async move { server.serve_connection(io, Some(address)).await }));
+            }
+        }));
+        at
+    }
+
+    fn set(&self, server: Option<Server>) {
+        let before = std::mem::replace(&mut *self.0.lock().unwrap(), server);
+        drop(before);
+    }
+}
+
 async fn a_server_that_restarts_is_found_again(rt: Arc<dyn Runtime>) {
     for way in Way::ALL {
-        let server = counting_server(&rt);
-        let at = server.listen(LOOPBACK).await.unwrap();
+        let (front, server) = (Front::default(), counting_server(&rt));
+        front.set(Some(server.clone()));
+        let at = front.listen(&rt).await;
         let guest = Guest::at(&rt, &url(at), |b| way.choose(b).reconnection_delay(SOON));
         guest.enter(way).await;
         let before = guest.client.id();
+        front.set(None);
         server.close();
-        server.closed().await;
         guest.until("it has noticed", || !guest.client.is_connected()).await;
         // What is asked for meanwhile is answered afterwards.
         let answer = guest.client.emit_with_ack::<u32, _>("echo", 7);
         sleep(&*rt, 3 * SOON).await;
         let server = counting_server(&rt);
-        until_listening(&rt, &server, at).await;
+        front.set(Some(server.clone()));
         assert_eq!(answer.await.unwrap(), 7);
         assert_ne!(guest.client.id(), before);
         assert!(!guest.client.is_recovered());
         guest.leave().await;
         server.close();
-        server.closed().await;
-    }
-}
-
-/// The old listener takes a moment to go.
-async fn until_listening(rt: &Arc<dyn Runtime>, server: &Server, at: SocketAddr) {
-    while server.listen(at).await.is_err() {
-        sleep(&**rt, Duration::from_millis(5)).await;
     }
 }
 
@@ -152,7 +169,17 @@ async fn a_recovered_client_misses_nothing(rt: Arc<dyn Runtime>) {
                 socket.join("room");
             }
         });
-        let guest = Guest::new(&stage, |builder| way.choose(builder).reconnection_delay(SOON));
+        // While it is away. It comes back later than the server notices that, on any machine.
+        let rooms = stage.server.clone();
+        stage.server.on_disconnect(move |_: Socket, reason| {
+            let rooms = rooms.clone();
+            async move {
+                for n in if reason.is_recoverable() { 2..5 } else { 0..0 } {
+                    rooms.to("room").emit("n", n).unwrap();
+                }
+            }
+        });
+        let guest = Guest::new(&stage, |b| way.choose(b).reconnection_delay(Duration::from_millis(400)));
         let log = Log::default();
         let seen = log.clone();
         guest.client.on("n", move |_, n: u32| {
@@ -163,16 +190,12 @@ async fn a_recovered_client_misses_nothing(rt: Arc<dyn Runtime>) {
         let id = guest.client.id();
         stage.server.to("room").emit("n", 1).unwrap();
         log.expect(&stage, &["1"]).await;
-        guest.client.close_engine();
-        stage.until("the server knows", || stage.server.sockets().is_empty()).await;
-        for n in 2..5 {
-            stage.server.to("room").emit("n", n).unwrap();
-        }
         let seen = log.clone();
         guest.client.on_connect(move |socket| {
             seen.add(format_args!("recovered: {}", socket.is_recovered()));
             async {}
         });
+        guest.client.close_engine();
         // In order, and before it is said to be connected.
         log.expect(&stage, &["2", "3", "4", "recovered: true"]).await;
         assert_eq!(guest.client.id(), id);

@@ -12,6 +12,9 @@ use socketio_tests::io::{sleep, timeout};
 use socketio_tests::stage::{Counting, Log, PATIENCE, Stage, Tasks};
 use socketio_tokio::Tokio;
 
+/// Where nobody listens, nor ever will: a port that was free a moment ago may be somebody's by now.
+pub(crate) const NOBODY: &str = "http://127.0.0.1:1";
+
 /// How a client travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
