@@ -114,14 +114,18 @@ fn interop(report: &mut Report) -> io::Result<()> {
         // What those clients did, again, in the core alone.
         report.run("interop, replayed", &Command::new(built("replay")?).args(&[transcripts]))?;
     }
+    let async_std = command.clone().env("RUNTIME", "async-std");
+    report.run_tests("interop, npm clients, async-std", &async_std.clone().args(&suites), Ignored::Skips)?;
     for server in EMBEDDED {
         let command = command.clone().env("SERVER_CMD", exec(&built(server)?)).args(&EMBEDDED_SUITES);
         report.run_tests(&format!("interop, npm clients, examples/{server}"), &command, Ignored::Skips)?;
     }
     match python_with_packages(report)? {
         Ok(python) => {
-            let command = command.args(&[PYTHON]).env("PYTHON", python);
-            report.run_tests(PYTHON_NAME, &command, Ignored::Skips).map(drop)
+            let on_tokio = command.args(&[PYTHON]).env("PYTHON", &python);
+            report.run_tests(PYTHON_NAME, &on_tokio, Ignored::Skips)?;
+            let on_async_std = async_std.args(&[PYTHON]).env("PYTHON", &python);
+            report.run_tests("interop, python-socketio, async-std", &on_async_std, Ignored::Skips).map(drop)
         }
         Err(unready) => unready.record(PYTHON_NAME, report),
     }

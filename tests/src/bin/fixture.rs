@@ -8,17 +8,30 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use socketio_tests::logs;
-use socketio_tokio::{
+use socketio_async_std::AsyncStd;
+use socketio_driver::runtime::Runtime;
+use socketio_driver::{
     Ack, AckSender, BroadcastOperator, Codec, ConnectError, Cookie, Cors, Namespace, Origin, RecoveryConfig,
     SameSite, Server, ServerBuilder, Socket, Transports, Value, Variadic,
 };
+use socketio_tests::logs;
+use socketio_tokio::Tokio;
 
-#[tokio::main]
-async fn main() {
+fn main() {
     keep_transcripts();
-    let io = builder().build();
-    namespaces(&io);
+    match env::var("RUNTIME").as_deref() {
+        Ok("async-std") => async_std::task::block_on(serve::<AsyncStd>()),
+        Ok("tokio") | Err(_) => {
+            let tokio = tokio::runtime::Runtime::new().expect("threads and file descriptors");
+            tokio.block_on(serve::<Tokio>());
+        }
+        Ok(other) => panic!("RUNTIME={other}: there are tokio and async-std"),
+    }
+}
+
+async fn serve<R: Runtime + Default>() {
+    let io = builder::<R>().build();
+    namespaces::<R>(&io);
     let port: u16 = number("PORT").unwrap_or(0);
     let address = match io.listen(("127.0.0.1", port)).await {
         Ok(address) => address,
@@ -40,7 +53,7 @@ fn keep_transcripts() {
     }
 }
 
-fn builder() -> ServerBuilder {
+fn builder<R: Runtime + Default>() -> ServerBuilder<R> {
     let mut builder = ServerBuilder::new();
     let millis = |name| number(name).map(Duration::from_millis);
     if let Some(interval) = millis("PING_INTERVAL") {
@@ -190,7 +203,7 @@ fn obey(io: &Server) {
     std::process::exit(0);
 }
 
-fn namespaces(io: &Server) {
+fn namespaces<R: Runtime + Default>(io: &Server) {
     let all = ["/", "/custom", "/quiet", "/auth", "/slow", "/early", "/checked"].map(|name| io.of(name));
     for nsp in &all {
         common(nsp);
@@ -242,7 +255,8 @@ fn namespaces(io: &Server) {
     });
     common(&dynamic);
     io.of("/slow").use_middleware(|_| async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let runtime = R::default();
+        runtime.timer(runtime.now() + Duration::from_millis(200)).await;
         Ok(())
     });
     io.of("/early").use_middleware(|socket| async move {
@@ -309,7 +323,7 @@ fn common(nsp: &Namespace) {
         for i in 0..count {
             let _ = match binary_every {
                 Some(every) if every > 0 && i % every == 0 => {
-                    socket.emit("burst", (i, socketio_tokio::Bytes::from(vec![i as u8])))
+                    socket.emit("burst", (i, socketio_driver::Bytes::from(vec![i as u8])))
                 }
                 _ => socket.emit("burst", i),
             };
