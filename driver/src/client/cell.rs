@@ -131,7 +131,7 @@ impl Cell {
         }
         let own = Arc::new(Own::new(slot, nsp.clone(), self.options.auth.clone()));
         if state.closed {
-            own.end();
+            own.end(&self.full_streams);
         }
         state.seats.push(Seat::new(own.clone()));
         own
@@ -197,7 +197,9 @@ impl Cell {
             Some(own)
         });
         if let Some(own) = gave_up.flatten() {
-            own.end_streams();
+            own.end_streams(&self.full_streams);
+            // They may have been why nothing was read.
+            self.wake();
         }
     }
 
@@ -216,12 +218,18 @@ impl Cell {
         });
         if network.flatten().is_some() {
             // There is no pump, and there will be none.
-            while let Some(output) = self.pump(Manager::poll_output) {
-                fail_waiter(output);
-            }
-            self.clear_handlers();
-            self.ended.raise();
+            self.end();
         }
+    }
+
+    /// There is no pump any more: it has done its work, or its runtime dropped it before. Nobody may wait for ever.
+    pub(crate) fn end(&self) {
+        self.close();
+        while let Some(output) = self.pump(Manager::poll_output) {
+            fail_waiter(output);
+        }
+        self.clear_handlers();
+        self.ended.raise();
     }
 
     /// Whether the owner is gone, and the pump has been told all that comes of it.
@@ -234,7 +242,7 @@ impl Cell {
     pub(crate) fn clear_handlers(&self) {
         let owns: Vec<_> = self.lock().seats.iter().map(|seat| seat.own.clone()).collect();
         for own in owns {
-            own.end();
+            own.end(&self.full_streams);
         }
         let handlers = std::mem::take(&mut *self.handlers.lock().unwrap_or_else(PoisonError::into_inner));
         drop(handlers);

@@ -282,7 +282,7 @@ impl Pump {
             }
             Event::ReconnectFailed => {
                 self.tell(&ManagerEvent::ReconnectFailed, cx, now);
-                self.cell.given_up().iter().for_each(|own| own.end_streams());
+                self.cell.given_up().iter().for_each(|own| own.end_streams(&self.cell.full_streams));
             }
             Event::Open => self.tell(&ManagerEvent::Open, cx, now),
             Event::Error(error) => self.tell(&ManagerEvent::Error(error), cx, now),
@@ -310,7 +310,7 @@ impl Pump {
     /// Nothing more will arrive for a socket that rests, unless a handler has just connected it again.
     fn end_streams_if_resting(&self, socket: &Socket) {
         if self.cell.is_resting(socket.own.slot) {
-            socket.own.end_streams();
+            socket.own.end_streams(&self.cell.full_streams);
         }
     }
 
@@ -453,9 +453,7 @@ impl Future for Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        // Also where a runtime that is shut down drops it: who waits for the end must not wait for ever.
-        self.cell.clear_handlers();
-        self.cell.ended.raise();
+        self.cell.end();
     }
 }
 

@@ -14,7 +14,7 @@ use socketio_core::{AckId, Sid};
 
 use super::auth::Auth;
 use super::cell::{Cell, Glance, NotConnected};
-use super::stream::{Channel, Events, Received};
+use super::stream::{Channel, Events, Gauge, Received};
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
 use crate::dispatch::{Asked, BoxError, ListenerId, Position, Table};
 use crate::reply;
@@ -62,12 +62,12 @@ impl Own {
         lock(&self.table).clone()
     }
 
-    pub(super) fn add_stream(&self, channel: &Arc<Channel>) {
+    pub(super) fn add_stream(&self, channel: &Arc<Channel>, gauge: &Gauge) {
         let mut streams = lock(&self.streams);
         // Asked under the lock: what is not ended here is found by `end`.
         if self.over.load(Ordering::Acquire) {
             drop(streams);
-            return channel.end();
+            return channel.end(gauge);
         }
         streams.push(channel.clone());
     }
@@ -76,10 +76,10 @@ impl Own {
         lock(&self.streams).retain(|other| !Arc::ptr_eq(other, channel));
     }
 
-    pub(super) fn end_streams(&self) {
+    pub(super) fn end_streams(&self, gauge: &Gauge) {
         let streams = std::mem::take(&mut *lock(&self.streams));
         for stream in streams {
-            stream.end();
+            stream.end(gauge);
         }
     }
 
@@ -92,9 +92,9 @@ impl Own {
     }
 
     /// Drops its handlers and ends its streams, those to come included.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, gauge: &Gauge) {
         self.over.store(true, Ordering::Release);
-        self.end_streams();
+        self.end_streams(gauge);
         let auth = std::mem::take(&mut *lock(&self.auth));
         drop(auth);
         let table = std::mem::take(&mut *lock(&self.table));

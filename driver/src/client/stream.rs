@@ -101,11 +101,12 @@ impl Channel {
         }
     }
 
-    /// Nothing more will come.
-    pub(crate) fn end(&self) {
+    /// Nothing more will come, so what it holds is no reason any more not to read.
+    pub(crate) fn end(&self, gauge: &Gauge) {
         let reader = {
             let mut state = self.lock();
             state.ended = true;
+            state.no_longer_full(gauge);
             state.reader.take()
         };
         if let Some(reader) = reader {
@@ -117,7 +118,7 @@ impl Channel {
 impl Events {
     pub(crate) fn new(socket: Socket) -> Self {
         let channel = Arc::default();
-        socket.own.add_stream(&channel);
+        socket.own.add_stream(&channel, &socket.cell.full_streams);
         Self { socket, channel }
     }
 

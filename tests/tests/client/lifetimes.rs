@@ -222,6 +222,23 @@ async fn a_handler_that_runs_is_left_to_end(rt: Arc<dyn Runtime>) {
     log.expect(&stage, &["end"]).await;
 }
 
+/// What waits on another runtime would wait for ever.
+#[test]
+fn a_runtime_that_is_shut_down_fails_whoever_waits() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = {
+        let _inside = runtime.enter();
+        socketio_tokio::ClientBuilder::new("http://127.0.0.1:9").connect().unwrap()
+    };
+    let answer = client.emit_with_ack::<(), _>("never", ());
+    drop(runtime);
+    async_std::task::block_on(async {
+        answer.await.unwrap_err();
+        client.connected().await.unwrap_err();
+        client.shutdown().await;
+    });
+}
+
 on_every_runtime!(
     a_client_may_go_at_any_time,
     a_handler_that_panics_is_the_only_one_that_dies,

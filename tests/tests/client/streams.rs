@@ -117,8 +117,28 @@ async fn one_that_is_full_stops_the_reading_and_loses_nothing(rt: Arc<dyn Runtim
     }
 }
 
+/// Its socket leaves; those of the other namespaces go on.
+async fn one_that_ends_while_it_is_full_holds_up_nobody(rt: Arc<dyn Runtime>) {
+    let (stage, stuck) = flooding(&rt, 50_000).await;
+    stage.server.of("/other").on("alive", |_: Socket, (): ()| async { Ack(true) });
+    let guest = Guest::connected(&stage, Way::Websocket).await;
+    let other = guest.client.of("/other");
+    other.connect();
+    other.connected().await.unwrap();
+    let mut events = guest.client.events();
+    guest.client.emit("flood", ()).unwrap();
+    stage.until("the server is stuck", || stuck.load(Ordering::SeqCst) > 0).await;
+    guest.client.disconnect();
+    let alive = other.timeout(PATIENCE).emit_with_ack::<bool, _>("alive", ()).await;
+    assert!(alive.unwrap());
+    assert!(events.next().await.is_some(), "what was received is still given out");
+    drop(events);
+    guest.leave().await;
+}
+
 on_every_runtime!(
     events_are_received_in_a_loop_and_answered,
     it_ends_when_nothing_more_can_come,
     one_that_is_full_stops_the_reading_and_loses_nothing,
+    one_that_ends_while_it_is_full_holds_up_nobody,
 );
