@@ -26,16 +26,18 @@ pub struct AckSender(Asker);
 
 #[derive(Clone, Debug)]
 enum Asker {
-    Client(Socket, Option<AckId>),
+    Client(Socket, AckId),
     /// The server, if we are a client.
     Server(client::Socket, Asked),
     /// Another server.
     Node(Arc<Link>, Option<AskId>),
+    /// No answer is wanted, as for most events.
+    Nobody,
 }
 
 impl AckSender {
-    pub(crate) fn client(socket: Socket, id: Option<AckId>) -> Self {
-        Self(Asker::Client(socket, id))
+    pub(crate) fn client(socket: &Socket, id: Option<AckId>) -> Self {
+        Self(id.map_or(Asker::Nobody, |id| Asker::Client(socket.clone(), id)))
     }
 
     pub(crate) fn server(socket: client::Socket, asked: Asked) -> Self {
@@ -54,9 +56,10 @@ impl AckSender {
     /// Whether somebody waits for an answer.
     pub fn is_wanted(&self) -> bool {
         match &self.0 {
-            Asker::Client(_, id) => id.is_some(),
+            Asker::Client(..) => true,
             Asker::Server(_, asked) => asked.is_some(),
             Asker::Node(_, ask) => ask.is_some(),
+            Asker::Nobody => false,
         }
     }
 
@@ -66,7 +69,7 @@ impl AckSender {
     /// [`EmitError`] when the arguments do not serialize, or the socket has been disconnected since.
     pub fn send<T: Serialize>(self, args: T) -> Result<(), EmitError> {
         match self.0 {
-            Asker::Client(socket, Some(id)) => socket.send_ack(id, &args),
+            Asker::Client(socket, id) => socket.send_ack(id, &args),
             Asker::Node(link, Some(ask)) => {
                 link.handle(Input::Replied(ask, Args::encode(&args)?));
                 Ok(())
@@ -75,7 +78,7 @@ impl AckSender {
                 let Some(reply) = lock(&asked).take() else { return Ok(()) };
                 socket.send_ack(reply, &args)
             }
-            Asker::Client(_, None) | Asker::Server(_, None) | Asker::Node(_, None) => Ok(()),
+            Asker::Nobody | Asker::Server(_, None) | Asker::Node(_, None) => Ok(()),
         }
     }
 
@@ -93,6 +96,7 @@ impl AckSender {
             Asker::Client(socket, _) => socket.id().as_str(),
             Asker::Server(..) => "the server",
             Asker::Node(..) => "another node",
+            Asker::Nobody => "nobody",
         }
     }
 }

@@ -113,6 +113,17 @@ impl Cell {
         self.lock().peer.as_mut().map(change)
     }
 
+    /// The same for the pump's own turn, with the websockets that were opened since the last one.
+    pub(crate) fn turn<R>(
+        &self,
+        websockets: &mut Vec<Ws>,
+        change: impl FnOnce(&mut Recorded, &mut [Ws]) -> R,
+    ) -> Option<R> {
+        let mut state = self.lock();
+        websockets.append(&mut state.incoming);
+        state.peer.as_mut().map(|peer| change(peer, websockets))
+    }
+
     /// Lets the bodies of POSTs wait, or pass again.
     pub(crate) fn set_congested(&self, congested: bool) {
         let poster = {
@@ -174,11 +185,6 @@ impl Cell {
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
-    }
-
-    /// The websockets that were opened since the last call.
-    pub(crate) fn take_incoming(&self) -> Vec<Ws> {
-        std::mem::take(&mut self.lock().incoming)
     }
 
     /// Announces an HTTP request that waits for its answer, and what it says. `None` when the session is over.

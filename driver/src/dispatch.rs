@@ -8,7 +8,7 @@
 mod client;
 mod server;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -37,6 +37,9 @@ pub(crate) trait Side: Clone + Send + Sync + 'static {
     type Own: Own;
     /// Why a socket is not connected any more.
     type Reason: Clone + Send + 'static;
+
+    /// Who sends it events, for the log.
+    fn name(&self) -> &str;
 
     /// The way to answer.
     fn ack_sender(&self, ask: &Self::Ask) -> AckSender;
@@ -69,7 +72,8 @@ type ReasonHandler<S> = dyn Fn(&S, <S as Side>::Reason) -> Task<S> + Send + Sync
 
 /// The handlers of a namespace, or of one socket. Cloned to be changed: registering is rare, dispatching is not.
 pub(crate) struct Table<S: Side = Socket> {
-    events: HashMap<Arc<str>, Vec<Entry<EventHandler<S>>>>,
+    /// Looked up by comparing: a table is small, and a hash would read all of a name that a client chose.
+    events: BTreeMap<Arc<str>, Vec<Entry<EventHandler<S>>>>,
     any: Vec<Entry<AnyHandler<S>>>,
     outgoing: Vec<Entry<OutgoingHandler<S>>>,
     disconnect: Vec<Entry<ReasonHandler<S>>>,
@@ -81,7 +85,7 @@ pub(crate) struct Table<S: Side = Socket> {
 impl<S: Side> Default for Table<S> {
     fn default() -> Self {
         Self {
-            events: HashMap::new(),
+            events: BTreeMap::new(),
             any: Vec::new(),
             outgoing: Vec::new(),
             disconnect: Vec::new(),
@@ -312,9 +316,7 @@ impl<S: Side> Table<S> {
 
 impl<S: Side> fmt::Debug for Table<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut events: Vec<_> = self.events.keys().collect();
-        events.sort_unstable();
-        f.debug_struct("Table").field("events", &events).finish_non_exhaustive()
+        f.debug_struct("Table").field("events", &self.events.keys()).finish_non_exhaustive()
     }
 }
 
@@ -336,13 +338,14 @@ where
 {
     Arc::new(move |socket, event, ask| {
         let ack = socket.ack_sender(ask);
-        call::<S, _, _, _>(event, ack, answer, |args, ack| handler(socket.clone(), args, ack))
+        call::<S, _, _, _>(socket.name(), event, ack, answer, |args, ack| handler(socket.clone(), args, ack))
     })
 }
 
 /// Calls a handler with the arguments of an event. It is called here and not inside the task, so that nothing of it has
 /// to be kept; its panic, or that of a `Deserialize`, is caught all the same.
 fn call<S, T, Fut, R>(
+    sender: &str,
     event: &Event,
     ack: AckSender,
     answer: Answer,
@@ -359,7 +362,7 @@ where
     }));
     match called {
         Ok(Err(error)) => {
-            let (event, sender) = (event.name(), ack.name());
+            let event = event.name();
             tracing::warn!(sender, event, %error, "arguments are not what the handler takes");
             None
         }

@@ -33,6 +33,8 @@ struct Shared {
     nsp: Nsp,
     hub: Weak<Hub>,
     table: RwLock<Arc<Table>>,
+    /// How often the table was changed: whoever has a copy need not take the lock to see that it is still good.
+    edits: AtomicU64,
     /// The sockets, sharded by key: joining on one core does not wait for a broadcast on another.
     shards: [Mutex<Shard>; SHARDS],
     /// Whether the table has handlers for outgoing events: asked for every message, so it does not take the lock.
@@ -122,6 +124,7 @@ impl Namespace {
             recovery,
             watched: AtomicBool::new(table.has_outgoing()),
             table: RwLock::new(table),
+            edits: AtomicU64::new(0),
             members: AtomicUsize::new(0),
             parent,
             shards: Default::default(),
@@ -335,7 +338,13 @@ impl Namespace {
         let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
         let result = change(Arc::make_mut(&mut table));
         self.0.watched.store(table.has_outgoing(), Ordering::Release);
+        self.0.edits.fetch_add(1, Ordering::Release);
         result
+    }
+
+    /// How often its handlers were changed.
+    pub(crate) fn edits(&self) -> u64 {
+        self.0.edits.load(Ordering::Acquire)
     }
 
     /// Whether somebody wants to see what is sent.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ struct Shared {
     seated: AtomicBool,
     /// Whether its own table has handlers for outgoing events.
     watched: AtomicBool,
+    /// How often its own table was changed.
+    edits: AtomicU32,
     /// Set when it leaves.
     disconnection: OnceLock<Box<Disconnect>>,
     /// Most sockets have neither handlers nor data of their own.
@@ -62,6 +64,13 @@ struct Own {
     past_rooms: Vec<Room>,
     /// Those it entered in a middleware, before it was in the namespace.
     early_rooms: Vec<Room>,
+}
+
+/// Which handlers a socket has: two that are equal are of the same ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edition {
+    namespace: u64,
+    own: u32,
 }
 
 /// Who a socket is, and who it was before.
@@ -96,6 +105,7 @@ impl Socket {
             over: AtomicBool::new(false),
             seated: AtomicBool::new(false),
             watched: AtomicBool::new(false),
+            edits: AtomicU32::new(0),
             disconnection: OnceLock::new(),
             own: Mutex::new(None),
         }))
@@ -320,7 +330,13 @@ impl Socket {
         let table = Arc::make_mut(&mut own.get_or_insert_default().table);
         let result = change(table);
         self.0.watched.store(table.has_outgoing(), Ordering::Release);
+        self.0.edits.fetch_add(1, Ordering::Release);
         result
+    }
+
+    /// The state of its handlers, the namespace's and its own.
+    pub(crate) fn edition(&self) -> Edition {
+        Edition { namespace: self.0.namespace.edits(), own: self.0.edits.load(Ordering::Acquire) }
     }
 
     /// Shows an event to whoever wants to see what is sent to this socket.
@@ -336,6 +352,9 @@ impl Socket {
 
     /// The socket's own handlers, if it has any.
     pub(crate) fn table(&self) -> Option<Arc<Table>> {
+        if self.0.edits.load(Ordering::Acquire) == 0 {
+            return None;
+        }
         self.own().as_ref().map(|own| own.table.clone())
     }
 

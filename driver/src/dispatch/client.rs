@@ -19,6 +19,10 @@ impl Side for Socket {
     type Own = Handlers;
     type Reason = DisconnectReason;
 
+    fn name(&self) -> &str {
+        "the server"
+    }
+
     fn ack_sender(&self, ask: &Asked) -> AckSender {
         AckSender::server(self.clone(), ask.clone())
     }

@@ -24,8 +24,12 @@ impl Side for Socket {
     type Own = Handlers;
     type Reason = DisconnectReason;
 
+    fn name(&self) -> &str {
+        self.id().as_str()
+    }
+
     fn ack_sender(&self, ask: &Option<AckId>) -> AckSender {
-        AckSender::client(self.clone(), *ask)
+        AckSender::client(self, *ask)
     }
 }
 
@@ -97,7 +101,9 @@ impl Table {
         R: Reply,
     {
         let handler = move |event: &Event, ack: &AckSender| {
-            call::<Socket, _, _, _>(event, ack.again(), Answer::ByReturning, |args, _| handler(args))
+            call::<Socket, _, _, _>(ack.name(), event, ack.again(), Answer::ByReturning, |args, _| {
+                handler(args)
+            })
         };
         add(self.own.server_side.entry(event.into()).or_default(), Position::Last, Arc::new(handler))
     }

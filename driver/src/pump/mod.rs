@@ -1,0 +1,283 @@
+//! The one event loop: everything that happens to a client happens here, in order.
+//!
+//! A pump is one task for the life of a session, and of the handlers that outlast it. It reads the session's
+//! websockets, feeds the core, starts handlers in arrival order, and writes everything they caused in as few writes
+//! as there are read batches. HTTP requests live in tasks of their own and meet the pump in the [`Cell`].
+//!
+//! ```text
+//!   read ──► core ──► events ──► handlers ─┐
+//!    ▲        │ ▲                          │ emit
+//!    │        │ └──────────────────────────┘
+//!    └─ sleep ◄── write ◄── frames
+//! ```
+
+mod admission;
+mod events;
+mod scratch;
+mod tasks;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use socketio_core::engine::Transport;
+use socketio_core::engine::server::Input;
+use socketio_core::peer::Output;
+use socketio_core::socket::server::{self as protocol, ProtocolError, Slot};
+use socketio_core::{Instant, Lane};
+
+use self::events::Tables;
+use self::scratch::Scratch;
+use self::tasks::Tasks;
+use crate::ack::Waiter;
+use crate::backlog::Backlog;
+use crate::cell::{Answer, Cell};
+use crate::handshake::RequestInfo;
+use crate::runtime::Timer;
+use crate::shutdown::Present;
+use crate::socket::Socket;
+use crate::transcript::{self, Recorded};
+use crate::ws::{End, Ws};
+
+/// The task of one client.
+pub(crate) struct Pump {
+    cell: Arc<Cell>,
+    request: Arc<RequestInfo>,
+    sockets: Vec<(Slot, Socket)>,
+    websockets: Vec<Ws>,
+    tasks: Tasks,
+    /// The handlers of the socket whose events are being handed out, for as long as a turn takes.
+    tables: Option<(Slot, Tables)>,
+    /// What waits for running handlers to end.
+    backlog: Backlog<protocol::Event<Waiter>>,
+    timer: Pin<Box<dyn Timer>>,
+    /// What the timer is set to.
+    armed: Instant,
+    /// When the peer wanted to be looked at again, when it was last looked at.
+    next: Option<Instant>,
+    closed: bool,
+    /// How the client broke the protocol, if that is why it goes.
+    violation: Option<ProtocolError>,
+    /// Counts this client as one that is here.
+    _present: Present,
+    /// Around all that is done for this client, its handlers included: what they log can be told apart. The number says
+    /// nothing to anybody else, unlike the session id.
+    span: tracing::Span,
+    /// That number, if a transcript is kept of this client.
+    recorded: Option<u64>,
+}
+
+impl Pump {
+    pub(crate) fn new(cell: Arc<Cell>, request: Arc<RequestInfo>, present: Present) -> Self {
+        let now = cell.hub.now();
+        let timer = cell.hub.runtime.timer(now);
+        let number = cell.hub.next_key();
+        let span = tracing::debug_span!("client", number);
+        let recorded = cell.peek(|peer| peer.is_recorded()).unwrap_or_default().then_some(number);
+        let transport = cell.peek(|peer| peer.transport()).flatten().map_or("none", Transport::name);
+        tracing::debug!(parent: &span, sid = %cell.sid(), transport, "session opened");
+        Self {
+            cell,
+            request,
+            sockets: Vec::new(),
+            websockets: Vec::new(),
+            tasks: Tasks::default(),
+            tables: None,
+            backlog: Backlog::default(),
+            timer,
+            armed: now,
+            next: None,
+            closed: false,
+            violation: None,
+            _present: present,
+            span,
+            recorded,
+        }
+    }
+
+    /// A client whose session began on this websocket.
+    pub(crate) fn with_websocket(mut self, ws: Ws) -> Self {
+        self.websockets.push(ws);
+        self
+    }
+
+    /// One round of the loop. Returns whether anything moved.
+    fn turn(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = self.read(&mut scratch.inputs, cx, now);
+        while let Some(done) = self.tasks.next(cx) {
+            self.finish(done, cx);
+            moved = true;
+        }
+        moved |= self.catch_up(cx);
+        moved |= self.drain(scratch, cx, now);
+        // Handlers that are taken away later must not live on here.
+        self.tables = None;
+        moved | self.write(&mut scratch.inputs, cx, now)
+    }
+
+    fn read(&mut self, inputs: &mut Vec<Input>, cx: &mut Context<'_>, now: Instant) -> bool {
+        // A client whose events pile up is not read from; TCP tells it to wait.
+        if self.backlog.is_full() {
+            return false;
+        }
+        let mut moved = false;
+        for ws in &mut self.websockets {
+            let lane = ws.lane;
+            if let Poll::Ready(read) = ws.poll_read(cx, now, |frame| inputs.push(Input::WsFrame(lane, frame)))
+            {
+                inputs.extend(read.err().map(|end| ended(lane, end)));
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    /// Tells the core what happened, and carries out what it has to say. Frames go to their websocket at once; the rest
+    /// follows without the lock.
+    fn drain(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Scratch { inputs, outputs } = scratch;
+        let mut moved = false;
+        loop {
+            let before = self.websockets.len();
+            let next = self.cell.turn(&mut self.websockets, |peer, websockets| {
+                inputs.drain(..).for_each(|input| peer.handle(input, now));
+                if peer.poll_timeout().is_some_and(|at| at <= now) {
+                    peer.handle_timeout(now);
+                }
+                while outputs.len() < MAX_BATCH
+                    && let Some(output) = peer.poll_output()
+                {
+                    moved = true;
+                    match output {
+                        Output::WsSend(lane, frame) => queue(websockets, lane, |ws| ws.queue(&frame)),
+                        output => outputs.push(output),
+                    }
+                }
+                peer.poll_timeout()
+            });
+            self.next = next.flatten();
+            moved |= self.websockets.len() > before;
+            inputs.clear();
+            if outputs.is_empty() {
+                return moved;
+            }
+            outputs.drain(..).for_each(|output| self.perform(output, cx, now));
+        }
+    }
+
+    fn perform(&mut self, output: Output<Waiter>, cx: &mut Context<'_>, now: Instant) {
+        match output {
+            Output::Respond(lane, response) => self.cell.answer(lane, Answer::Respond(response)),
+            Output::Abort(lane) => self.cell.answer(lane, Answer::Abort),
+            Output::WsSend(lane, frame) => queue(&mut self.websockets, lane, |ws| ws.queue(&frame)),
+            Output::WsClose(lane) => queue(&mut self.websockets, lane, |ws| ws.close(now)),
+            Output::Event(event) => self.dispatch(event, cx),
+        }
+    }
+
+    /// Writes what is queued. What became of it the core hears in the next turn.
+    fn write(&mut self, inputs: &mut Vec<Input>, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = false;
+        for ws in &mut self.websockets {
+            let input = match ws.poll_write(cx) {
+                Poll::Pending | Poll::Ready(Ok(false)) => continue,
+                Poll::Ready(Ok(true)) => Input::Flushed(ws.lane),
+                Poll::Ready(Err(end)) => ended(ws.lane, end),
+            };
+            moved = true;
+            inputs.push(input);
+        }
+        self.websockets.retain(|ws| !ws.is_done(now));
+        moved
+    }
+
+    /// Sets the timer to the next deadline. Returns false if that is already over.
+    fn arm(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(next) = self.websockets.iter().filter_map(Ws::deadline).chain(self.next).min() else {
+            // Nothing is covered: the first deadline that comes up is earlier.
+            self.armed = Instant::from_micros(u64::MAX);
+            return true;
+        };
+        if next <= now {
+            return false;
+        }
+        // A timer that is set too early is cheaper than one that is reset with every heartbeat: it looks, and goes
+        // back to sleep. Polled once, it wakes this task, whose waker does not change.
+        if next < self.armed || self.armed <= now {
+            self.timer.as_mut().reset(next);
+            self.armed = next;
+            return self.timer.as_mut().poll(cx).is_pending();
+        }
+        true
+    }
+
+    /// Hands what was written down of this client to the log: without the lock, since the log is somebody else's.
+    fn write_transcript(&self) {
+        if let Some(number) = self.recorded {
+            let lines = self.cell.pump(Recorded::take_lines).unwrap_or_default();
+            transcript::log(number, lines);
+        }
+    }
+
+    fn socket(&self, slot: Slot) -> Option<&Socket> {
+        self.sockets.iter().find(|(known, _)| *known == slot).map(|(_, socket)| socket)
+    }
+}
+
+impl Future for Pump {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let span = this.span.clone();
+        let _inside = span.enter();
+        let mut scratch = Scratch::take();
+        for _ in 0..MAX_TURNS {
+            let now = this.cell.hub.now();
+            let moved = this.turn(&mut scratch, cx, now);
+            this.write_transcript();
+            if moved {
+                continue;
+            }
+            if this.closed && this.websockets.is_empty() && this.tasks.is_empty() {
+                scratch.give_back();
+                return Poll::Ready(());
+            }
+            let armed = this.arm(cx, now).then_some(this.armed);
+            // Asked again under the lock: somebody may have sent something since, or waits for an answer by now.
+            let is_idle = |peer: &Recorded| {
+                !peer.has_output() && peer.poll_timeout().is_none_or(|next| armed <= Some(next))
+            };
+            if armed.is_some() && this.cell.sleep(cx, is_idle) {
+                scratch.give_back();
+                return Poll::Pending;
+            }
+        }
+        // A client that never pauses does not starve the others.
+        let now = this.cell.hub.now();
+        this.cell.pump(|peer| scratch.inputs.drain(..).for_each(|input| peer.handle(input, now)));
+        scratch.give_back();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+fn queue(websockets: &mut [Ws], lane: Lane, act: impl FnOnce(&mut Ws)) {
+    if let Some(ws) = websockets.iter_mut().find(|ws| ws.lane == lane) {
+        act(ws);
+    }
+}
+
+fn ended(lane: Lane, end: End) -> Input {
+    match end {
+        End::Closed => Input::LaneGone(lane),
+        End::Fault(fault) => Input::WsFault(lane, fault),
+    }
+}
+
+/// Outputs taken from the core before they are carried out.
+const MAX_BATCH: usize = 32;
+
+/// Rounds before other tasks get a turn.
+const MAX_TURNS: usize = 32;

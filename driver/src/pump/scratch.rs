@@ -1,0 +1,39 @@
+//! Lists that a turn fills and empties: kept by the thread, so that an idle client owns none.
+
+use std::cell::Cell;
+
+use socketio_core::engine::server::Input;
+use socketio_core::peer::Output;
+
+use crate::ack::Waiter;
+
+/// What a pump has in hand while it runs.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// For the core.
+    pub(super) inputs: Vec<Input>,
+    /// Of the core.
+    pub(super) outputs: Vec<Output<Waiter>>,
+}
+
+impl Scratch {
+    /// Empty lists.
+    pub(super) fn take() -> Self {
+        SCRATCH.take()
+    }
+
+    /// For whichever client is next on this thread.
+    pub(super) fn give_back(mut self) {
+        self.inputs.clear();
+        if self.inputs.capacity() <= MAX_KEPT_INPUTS {
+            SCRATCH.set(self);
+        }
+    }
+}
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { inputs: Vec::new(), outputs: Vec::new() }) };
+}
+
+/// As many frames as are plausible in one read.
+const MAX_KEPT_INPUTS: usize = 1024;
