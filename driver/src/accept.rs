@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -77,11 +77,22 @@ pub(crate) async fn serve(hub: Arc<Hub>, io: Box<dyn Io>, from: From) {
 }
 
 /// Our clock and timers as hyper wants them: in `std` instants, which we count from one that was taken once.
-#[derive(Clone, Debug)]
-struct HyperTimer {
+///
+/// hyper makes a timer for the head of each request and drops it when that is read. Here they share the one that the
+/// connection owns, which is never set back: it fires early, looks, and goes back to sleep.
+#[derive(Clone)]
+struct HyperTimer(Arc<Clock>);
+
+struct Clock {
     runtime: Arc<dyn Runtime>,
     base: std::time::Instant,
     origin: Instant,
+    alarm: Mutex<Option<Alarm>>,
+}
+
+struct Alarm {
+    timer: Pin<Box<dyn Timer>>,
+    armed: Instant,
 }
 
 impl HyperTimer {
@@ -90,33 +101,51 @@ impl HyperTimer {
         // hyper wants the type; the value is only ever compared with others counted from it.
         #[allow(clippy::disallowed_methods)]
         let base = std::time::Instant::now();
-        Self { runtime, base, origin }
+        Self(Arc::new(Clock { runtime, base, origin, alarm: Mutex::new(None) }))
+    }
+
+    fn sleep_until(&self, at: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(HyperSleep { clock: self.0.clone(), at })
     }
 }
 
 impl hyper::rt::Timer for HyperTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(HyperSleep(std::sync::Mutex::new(self.runtime.timer(self.runtime.now() + duration))))
+        self.sleep_until(self.0.runtime.now() + duration)
     }
 
     fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        let at = self.origin + deadline.saturating_duration_since(self.base);
-        Box::pin(HyperSleep(std::sync::Mutex::new(self.runtime.timer(at))))
+        self.sleep_until(self.0.origin + deadline.saturating_duration_since(self.0.base))
     }
 
     fn now(&self) -> std::time::Instant {
-        self.base + self.runtime.now().saturating_since(self.origin)
+        self.0.base + self.0.runtime.now().saturating_since(self.0.origin)
     }
 }
 
-/// hyper asks for `Sync`, which a timer need not be: the lock is never contended.
-struct HyperSleep(std::sync::Mutex<Pin<Box<dyn Timer>>>);
+struct HyperSleep {
+    clock: Arc<Clock>,
+    at: Instant,
+}
 
 impl Future for HyperSleep {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).as_mut().poll(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let (clock, at) = (&self.clock, self.at);
+        let now = clock.runtime.now();
+        if at <= now {
+            return Poll::Ready(());
+        }
+        let mut alarm = clock.alarm.lock().unwrap_or_else(PoisonError::into_inner);
+        let alarm = alarm.get_or_insert_with(|| Alarm { timer: clock.runtime.timer(at), armed: now });
+        if at < alarm.armed || alarm.armed <= now {
+            alarm.timer.as_mut().reset(at);
+            alarm.armed = at;
+            return alarm.timer.as_mut().poll(cx);
+        }
+        // Polled once it wakes this task, whose waker does not change.
+        Poll::Pending
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use socketio_core::engine::http::Response;
 use socketio_core::engine::server::Input;
@@ -35,6 +35,8 @@ struct State {
     incoming: Vec<Ws>,
     /// The pump's, while it sleeps.
     sleeper: Option<Waker>,
+    /// When the pump wakes by itself.
+    alarm: Instant,
     /// Whether bodies of POSTs wait: the pump has enough to do.
     congested: bool,
     /// That of the POST that waits. A session has one at a time.
@@ -55,16 +57,30 @@ pub(crate) enum Answer {
     Abort,
 }
 
+impl State {
+    /// The pump's waker, if it sleeps and there is something for it to do.
+    fn rouse(&mut self) -> Option<Waker> {
+        let alarm = self.alarm;
+        let is_idle = self.peer.as_ref().is_some_and(|peer| is_idle(peer, alarm));
+        if is_idle && self.incoming.is_empty() { None } else { self.sleeper.take() }
+    }
+}
+
+/// Whether a pump that wakes at `alarm` has nothing to do before that.
+fn is_idle(peer: &Recorded, alarm: Instant) -> bool {
+    !peer.has_output() && peer.poll_timeout().is_none_or(|next| alarm <= next)
+}
+
 impl Cell {
-    /// A client whose first request is `lane`, if it waits for an answer.
-    pub(crate) fn new(hub: Arc<Hub>, peer: Recorded, lane: Option<Lane>) -> Self {
+    /// A client whose session is `peer`.
+    pub(crate) fn new(hub: Arc<Hub>, peer: Recorded) -> Self {
         let sid = peer.sid().clone();
-        let requests = lane.map(|lane| (lane, Request::Waiting(None))).into_iter().collect();
         let state = State {
             peer: Some(peer),
-            requests,
+            requests: Vec::new(),
             incoming: Vec::new(),
             sleeper: None,
+            alarm: Instant::ZERO,
             congested: false,
             poster: None,
         };
@@ -91,11 +107,11 @@ impl Cell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the peer and wakes its pump, unless the session is over.
+    /// Changes the peer and wakes its pump if that has something to do now, unless the session is over.
     pub(crate) fn with_peer<R>(&self, change: impl FnOnce(&mut Recorded) -> R) -> Option<R> {
         let (result, sleeper) = {
             let mut state = self.lock();
-            (change(state.peer.as_mut()?), state.sleeper.take())
+            (change(state.peer.as_mut()?), state.rouse())
         };
         if let Some(sleeper) = sleeper {
             sleeper.wake();
@@ -163,13 +179,15 @@ impl Cell {
         drop((peer, incoming));
     }
 
-    /// Lets the pump sleep until `sleeper` is woken, unless `is_idle` says there is something to do.
-    pub(crate) fn sleep(&self, cx: &Context<'_>, is_idle: impl FnOnce(&Recorded) -> bool) -> bool {
+    /// Lets the pump sleep until it is woken, or until `alarm`, unless there is something to do.
+    pub(crate) fn sleep(&self, cx: &Context<'_>, alarm: Instant) -> bool {
         let mut state = self.lock();
-        if !state.incoming.is_empty() || !state.peer.as_ref().is_none_or(is_idle) {
+        // Somebody may have sent something since the pump looked, or waits for an answer by now.
+        if !state.incoming.is_empty() || state.peer.as_ref().is_some_and(|peer| !is_idle(peer, alarm)) {
             return false;
         }
         state.sleeper = Some(cx.waker().clone());
+        state.alarm = alarm;
         true
     }
 
@@ -180,30 +198,25 @@ impl Cell {
             let Some(peer) = &mut state.peer else { return };
             peer.handle(Input::WsOpen(ws.lane), now);
             state.incoming.push(ws);
-            state.sleeper.take()
+            state.rouse()
         };
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
     }
 
-    /// Announces an HTTP request that waits for its answer, and what it says. `None` when the session is over.
+    /// Tells the peer of an HTTP request. `None` when the session is over.
     pub(crate) fn request(self: &Arc<Self>, lane: Lane, input: Input, now: Instant) -> Option<Pending> {
-        let sleeper = {
-            let mut state = self.lock();
-            state.peer.as_mut()?.handle(input, now);
-            state.requests.push((lane, Request::Waiting(None)));
-            state.sleeper.take()
-        };
-        if let Some(sleeper) = sleeper {
-            sleeper.wake();
-        }
-        Some(Pending { cell: self.clone(), lane })
+        let mut pending = Pending { cell: self.clone(), lane, state: Waiting::Answered(None) };
+        pending.input(input, now).then_some(pending)
     }
 
-    /// The first request of a session, announced with [`Cell::new`].
-    pub(crate) fn first_request(self: &Arc<Self>, lane: Lane) -> Pending {
-        Pending { cell: self.clone(), lane }
+    /// The first request of a session, which is answered already or will be.
+    pub(crate) fn first_request(self: &Arc<Self>, lane: Lane, response: Option<Response>) -> Pending {
+        if response.is_none() {
+            self.lock().requests.push((lane, Request::Waiting(None)));
+        }
+        Pending { cell: self.clone(), lane, state: Waiting::of(response) }
     }
 
     /// Answers an HTTP request, if somebody still waits for it.
@@ -250,23 +263,70 @@ impl Cell {
 pub(crate) struct Pending {
     cell: Arc<Cell>,
     lane: Lane,
+    state: Waiting,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    /// The cell knows of it, and the pump will answer.
+    ForPump,
+    /// The answer came with the question: it need not go by the pump.
+    Answered(Option<Response>),
+}
+
+impl Waiting {
+    fn of(response: Option<Response>) -> Self {
+        response.map_or(Self::ForPump, |response| Self::Answered(Some(response)))
+    }
 }
 
 impl Pending {
-    /// Tells the peer more about this request.
-    pub(crate) fn input(&self, input: Input, now: Instant) {
-        self.cell.with_peer(|peer| peer.handle(input, now));
+    /// Tells the peer more about this request. Returns whether there still is one.
+    pub(crate) fn input(&mut self, input: Input, now: Instant) -> bool {
+        let sleeper = {
+            let mut state = self.cell.lock();
+            let Some(peer) = &mut state.peer else { return false };
+            peer.handle(input, now);
+            if !matches!(self.state, Waiting::Answered(Some(_))) {
+                let response = peer.poll_response(self.lane);
+                let known = state.requests.iter().position(|(lane, _)| *lane == self.lane);
+                match known {
+                    None if response.is_none() => state.requests.push((self.lane, Request::Waiting(None))),
+                    Some(position) if response.is_some() => drop(state.requests.swap_remove(position)),
+                    _ => {}
+                }
+                self.state = Waiting::of(response);
+            }
+            state.rouse()
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        true
     }
 
     /// How the request ends.
-    pub(crate) fn answer(&self) -> impl Future<Output = Answer> + '_ {
-        std::future::poll_fn(|cx| self.cell.poll_answer(self.lane, cx))
+    pub(crate) async fn answer(mut self) -> Answer {
+        std::future::poll_fn(|cx| self.poll_answer(cx)).await
+    }
+
+    /// The same, for whoever waits for something else too.
+    pub(crate) fn poll_answer(&mut self, cx: &Context<'_>) -> Poll<Answer> {
+        match &mut self.state {
+            Waiting::ForPump => {}
+            Waiting::Answered(response) => {
+                return Poll::Ready(response.take().map_or(Answer::Abort, Answer::Respond));
+            }
+        }
+        let answer = ready!(self.cell.poll_answer(self.lane, cx));
+        self.state = Waiting::Answered(None);
+        Poll::Ready(answer)
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.cell.forget(self.lane) {
+        if matches!(self.state, Waiting::ForPump) && self.cell.forget(self.lane) {
             let now = self.cell.hub.now();
             self.cell.with_peer(|peer| peer.handle(Input::LaneGone(self.lane), now));
         }

@@ -110,11 +110,19 @@ struct Fields<'a>(&'a HeaderMap);
 
 impl Headers for Fields<'_> {
     fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).map(HeaderValue::as_bytes)
+        let value = match known(name) {
+            Some(name) => self.0.get(name),
+            None => self.0.get(name),
+        };
+        value.map(HeaderValue::as_bytes)
     }
 
     fn each(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        self.0.get_all(name).iter().for_each(|value| visit(value.as_bytes()));
+        let values = match known(name) {
+            Some(name) => self.0.get_all(name),
+            None => self.0.get_all(name),
+        };
+        values.iter().for_each(|value| visit(value.as_bytes()));
     }
 }
 
@@ -225,9 +233,10 @@ impl<'a> Exchange<'a> {
     async fn open_polling(&self, opening: Opening, info: Arc<RequestInfo>) -> Answered {
         let hub = self.hub;
         let (lane, sid) = (hub.next_lane(), opening.sid.clone());
-        let peer = Recorded::polling(hub.config.clone(), opening, lane, hub.now());
-        let cell = Arc::new(Cell::new(hub.clone(), peer, Some(lane)));
-        let pending = cell.first_request(lane);
+        let mut peer = Recorded::polling(hub.config.clone(), opening, lane, hub.now());
+        let response = peer.poll_response(lane);
+        let cell = Arc::new(Cell::new(hub.clone(), peer));
+        let pending = cell.first_request(lane, response);
         let Some(present) = hub.insert(cell.clone()) else {
             cell.retire();
             return Answered::Abort;
@@ -253,7 +262,7 @@ impl<'a> Exchange<'a> {
         spawn_upgrade(self.hub, on_upgrade, |io, early| async move {
             let lane = hub.next_lane();
             let peer = Recorded::websocket(hub.config.clone(), opening, lane, hub.now());
-            let cell = Arc::new(Cell::new(hub.clone(), peer, None));
+            let cell = Arc::new(Cell::new(hub.clone(), peer));
             if let Some(present) = hub.insert(cell.clone()) {
                 let ws = Ws::server(lane, io, early, hub.config.engine.max_payload_bytes);
                 Pump::new(cell, info, present).with_websocket(ws).await;
@@ -372,7 +381,7 @@ async fn poll(cell: &Arc<Cell>) -> Answered {
 
 async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Answered {
     let lane = cell.hub.next_lane();
-    let Some(pending) = cell.request(lane, Input::Post(lane, form), cell.hub.now()) else {
+    let Some(mut pending) = cell.request(lane, Input::Post(lane, form), cell.hub.now()) else {
         return Answered::Abort;
     };
     let mut body = pin!(async {
@@ -381,11 +390,10 @@ async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Answered {
         poll_fn(|cx| cell.poll_room(cx)).await;
         body
     });
-    let mut answer = pin!(pending.answer());
     // The answer may come first: two POSTs at once, or a session that ends.
     let outcome = poll_fn(|cx| match body.as_mut().poll(cx) {
         Poll::Ready(collected) => Poll::Ready(Ok(collected)),
-        Poll::Pending => answer.as_mut().poll(cx).map(Err),
+        Poll::Pending => pending.poll_answer(cx).map(Err),
     });
     let input = match outcome.await {
         Ok(Ok(body)) => Input::PostBody(lane, body),
@@ -394,7 +402,7 @@ async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Answered {
         Err(answer) => return polled(answer),
     };
     pending.input(input, cell.hub.now());
-    polled(answer.await)
+    polled(pending.answer().await)
 }
 
 /// The answer to who wants to come in while the server shuts down: another node may take it.
@@ -421,11 +429,31 @@ fn opening(hub: &Hub, handshake: &HandshakeRequest<'_>, sid: Sid) -> Opening {
 fn convert(response: Response) -> http::Response<Full<Bytes>> {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut converted = empty(status);
-    for (name, value) in response.fields() {
-        add(converted.headers_mut(), name, value);
+    let headers = converted.headers_mut();
+    headers.reserve(response.headers.len() + response.extra.len());
+    for (name, value) in response.headers {
+        match known(name) {
+            Some(name) => drop(headers.append(name, HeaderValue::from_static(value))),
+            None => add(headers, name, value.as_bytes()),
+        }
     }
+    response.extra.iter().for_each(|header| add(headers, header.name, &header.value));
     *converted.body_mut() = Full::new(response.body);
     converted
+}
+
+/// The fields that are asked of every request or stand in every response, without looking for them in the tables of
+/// `http`. Names are in the core's spelling.
+fn known(name: &str) -> Option<HeaderName> {
+    Some(match name {
+        "cache-control" => header::CACHE_CONTROL,
+        "connection" => header::CONNECTION,
+        "content-type" | "Content-Type" => header::CONTENT_TYPE,
+        "origin" => header::ORIGIN,
+        "upgrade" => header::UPGRADE,
+        "user-agent" => header::USER_AGENT,
+        _ => return None,
+    })
 }
 
 pub(crate) fn add(headers: &mut HeaderMap, name: &str, value: &[u8]) {

@@ -78,7 +78,12 @@ impl Write for Impatient {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        // To a kernel a list of a few bytes is dearer than the bytes themselves.
+        let mut small = [0; SMALL_BYTES];
+        let written = match gather(slices, &mut small) {
+            Some(bytes) => Pin::new(&mut self.io).poll_write(cx, bytes),
+            None => Pin::new(&mut self.io).poll_write_vectored(cx, slices),
+        };
         self.watch(written, cx)
     }
 }
@@ -88,6 +93,19 @@ impl fmt::Debug for Impatient {
         f.debug_struct("Impatient").field("io", &self.io).finish_non_exhaustive()
     }
 }
+
+/// All of `slices` in one piece, if it is short.
+fn gather<'a>(slices: &[IoSlice<'_>], room: &'a mut [u8; SMALL_BYTES]) -> Option<&'a [u8]> {
+    let mut len = 0;
+    for slice in slices {
+        room.get_mut(len..len + slice.len())?.copy_from_slice(slice);
+        len += slice.len();
+    }
+    Some(&room[..len])
+}
+
+/// The head of a response, and a body of a few packets.
+const SMALL_BYTES: usize = 1024;
 
 /// How long a peer may take to read the next byte of a response: as long as to send the head of a request.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);

@@ -154,11 +154,27 @@ impl<W> Peer<W> {
     /// The next thing to do. Call until `None` after every other call that takes `&mut self`.
     pub fn poll_output(&mut self) -> Option<Output<W>> {
         if let Some(output) = self.outputs.pop_front() {
+            // A burst must not leave its high-water mark behind on an idle connection.
+            if self.outputs.is_empty() && self.outputs.capacity() > IDLE_OUTPUTS {
+                self.outputs = VecDeque::new();
+            }
             return Some(output);
         }
         let output = self.session.poll_output()?;
         self.take(output);
         self.outputs.pop_front()
+    }
+
+    /// The answer to an HTTP request, if there is one: see [`Session::poll_response`].
+    pub fn poll_response(&mut self, lane: Lane) -> Option<http::Response> {
+        let is_answer = |output: &Output<W>| matches!(output, Output::Respond(to, _) if *to == lane);
+        match self.outputs.iter().position(is_answer) {
+            Some(position) => match self.outputs.remove(position) {
+                Some(Output::Respond(_, response)) => Some(response),
+                _ => None,
+            },
+            None => self.session.poll_response(lane),
+        }
     }
 
     /// Whether a socket is in its namespace, or joining it.
@@ -382,6 +398,9 @@ impl<W> Peer<W> {
         self.close(now);
     }
 }
+
+/// Outputs an idle client may keep room for: as many as a busy one has between two turns.
+const IDLE_OUTPUTS: usize = 16;
 
 const SLOW_CONSUMER: CloseReason = CloseReason::TransportError(TransportFault::SlowConsumer);
 

@@ -244,12 +244,7 @@ impl Future for Pump {
                 scratch.give_back();
                 return Poll::Ready(());
             }
-            let armed = this.arm(cx, now).then_some(this.armed);
-            // Asked again under the lock: somebody may have sent something since, or waits for an answer by now.
-            let is_idle = |peer: &Recorded| {
-                !peer.has_output() && peer.poll_timeout().is_none_or(|next| armed <= Some(next))
-            };
-            if armed.is_some() && this.cell.sleep(cx, is_idle) {
+            if this.arm(cx, now) && this.cell.sleep(cx, this.armed) {
                 scratch.give_back();
                 return Poll::Pending;
             }

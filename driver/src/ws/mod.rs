@@ -7,6 +7,7 @@
 mod frame;
 mod inbox;
 
+use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
@@ -228,6 +229,9 @@ impl Ws {
             Frame::Text(text) => (TEXT, text.as_bytes()),
             Frame::Binary(bytes) => (BINARY, bytes),
         };
+        if self.out.capacity() == 0 {
+            self.out = SPARE.take();
+        }
         self.out.reserve(payload.len() + MAX_HEADER_BYTES);
         let mask = self.masks.as_ref().map(|runtime| {
             let mut mask = [0; 4];
@@ -286,8 +290,9 @@ impl Ws {
         self.written = 0;
         self.control_bytes = 0;
         self.out.clear();
-        if self.out.capacity() > IDLE_BUFFER_BYTES {
-            self.out = Vec::new();
+        let out = std::mem::take(&mut self.out);
+        if out.capacity() <= MAX_SPARE_BYTES {
+            SPARE.set(out);
         }
         self.flushing = true;
         let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
@@ -380,8 +385,13 @@ const PROTOCOL_BUFFER_BYTES: usize = 128;
 /// Bytes read at once, into the stack of whoever reads.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Bytes of buffer that an idle connection keeps, in each direction.
-const IDLE_BUFFER_BYTES: usize = 1024;
+thread_local! {
+    /// What one websocket wrote from, for the next one on this thread: an idle one keeps no buffer.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// As much as is usually queued at once.
+const MAX_SPARE_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests;

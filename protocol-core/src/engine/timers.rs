@@ -18,55 +18,59 @@ pub(crate) trait Name: Copy + 'static {
 /// One optional deadline for each name. `N` is the number of names.
 #[derive(Clone, Debug)]
 pub(crate) struct Timers<K, const N: usize> {
-    deadlines: [Option<Instant>; N],
+    /// The far end of time is never.
+    deadlines: [Instant; N],
+    /// The earliest of them: asked far more often than they change.
+    next: Instant,
     names: PhantomData<K>,
 }
 
 impl<K: Name, const N: usize> Timers<K, N> {
     pub(crate) const fn new() -> Self {
-        Self { deadlines: [None; N], names: PhantomData }
+        Self { deadlines: [NEVER; N], next: NEVER, names: PhantomData }
     }
 
     /// The far end of time is never: where an endless timeout leads.
     pub(crate) fn set(&mut self, name: K, at: Instant) {
-        self.deadlines[name.index()] = Some(at).filter(|at| *at < Instant::from_micros(u64::MAX));
+        self.deadlines[name.index()] = at;
+        self.next = self.deadlines.iter().copied().min().unwrap_or(NEVER);
     }
 
     pub(crate) fn clear(&mut self, name: K) {
-        self.deadlines[name.index()] = None;
+        if self.is_set(name) {
+            self.set(name, NEVER);
+        }
     }
 
     pub(crate) fn clear_all(&mut self) {
-        self.deadlines = [None; N];
+        *self = Self::new();
     }
 
     pub(crate) fn is_set(&self, name: K) -> bool {
-        self.deadlines[name.index()].is_some()
+        self.deadlines[name.index()] != NEVER
     }
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().flatten().min().copied()
+        Some(self.next).filter(|at| *at != NEVER)
     }
 
     /// How long until each of them is due.
     #[cfg(test)]
     pub(crate) fn remaining(&self, now: Instant) -> [Option<core::time::Duration>; N] {
-        self.deadlines.map(|at| Some(at?.saturating_since(now)))
+        self.deadlines.map(|at| Some(at).filter(|at| *at != NEVER).map(|at| at.saturating_since(now)))
     }
 
     /// Clears and returns the timer that is due longest, or `None` when nothing is due at `now`.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<K> {
-        let due = K::ALL
-            .iter()
-            .copied()
-            .filter_map(|name| Some((self.deadlines[name.index()]?, name)))
-            .filter(|(at, _)| *at <= now)
-            .min_by_key(|(at, _)| *at)?;
-        self.clear(due.1);
-        Some(due.1)
+        let due = Some(self.next).filter(|at| *at <= now && *at != NEVER)?;
+        let name = K::ALL.iter().copied().find(|name| self.deadlines[name.index()] == due)?;
+        self.clear(name);
+        Some(name)
     }
 }
+
+const NEVER: Instant = Instant::from_micros(u64::MAX);
 
 #[cfg(test)]
 mod tests {

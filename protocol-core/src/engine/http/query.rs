@@ -23,8 +23,8 @@ pub struct Query<'a> {
 impl<'a> Query<'a> {
     /// Reads the query of a request target.
     pub fn of_target(target: &'a str) -> Self {
-        let target = target.split_once('#').map_or(target, |(target, _)| target);
-        Self::parse(target.split_once('?').map_or("", |(_, query)| query))
+        let target = split_at(target, b'#').map_or(target, |(target, _)| target);
+        Self::parse(split_at(target, b'?').map_or("", |(_, query)| query))
     }
 
     /// Reads a query without its question mark.
@@ -78,10 +78,10 @@ impl<'a> Iterator for Pairs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
-            let (pair, rest) = self.rest.split_once('&').unwrap_or((self.rest, ""));
+            let (pair, rest) = split_at(self.rest, b'&').unwrap_or((self.rest, ""));
             self.rest = rest;
             if !pair.is_empty() {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let (name, value) = split_at(pair, b'=').unwrap_or((pair, ""));
                 return Some((decode(name), decode(value)));
             }
         }
@@ -89,10 +89,17 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
+/// What stands before and after the first `separator`, an ASCII character. `str::split_once` takes some hundred
+/// instructions to set out.
+fn split_at(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let position = memchr::memchr(separator, text.as_bytes())?;
+    Some((&text[..position], &text[position + 1..]))
+}
+
 /// `+` is a space and `%XX` a byte; a `%` without two hexadecimal digits stands for itself, and what is then not UTF-8
 /// becomes U+FFFD.
 fn decode(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|b| b == b'+' || b == b'%') {
+    if memchr::memchr2(b'+', b'%', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
     let mut bytes = Vec::with_capacity(text.len());

@@ -367,6 +367,25 @@ impl Session {
         self.poll_queued()
     }
 
+    /// The answer to an HTTP request, if there is one: for a driver whose request waits right here, and that would only
+    /// pass it on. Out of turn, which nobody can tell, as an answer stands for itself.
+    pub fn poll_response(&mut self, lane: Lane) -> Option<Response> {
+        let is_answer = |output: &Output| matches!(output, Output::Respond(to, _) if *to == lane);
+        let output = match self.outputs.iter().position(is_answer) {
+            Some(position) => self.outputs.remove(position),
+            None if matches!(self.link, Link::Polling { parked, .. } if parked == Some(lane)) => {
+                let output = self.transmit();
+                self.announce_room();
+                output
+            }
+            None => None,
+        };
+        match output {
+            Some(Output::Respond(_, response)) => Some(response),
+            _ => None,
+        }
+    }
+
     /// Whether [`poll_output`](Self::poll_output) would return something.
     pub fn has_output(&self) -> bool {
         let can_transmit = match self.link {
