@@ -13,7 +13,7 @@ use socketio_core::cluster::{Answers, AskId, CommandError, Input};
 use socketio_core::peer::SendError;
 use socketio_core::socket::AckError as Lost;
 use socketio_core::socket::client as protocol;
-use socketio_core::socket::{Args, ArgsError, EncodeError, FromArgs};
+use socketio_core::socket::{Args, ArgsError, Codec, EncodeError, Encoded, Event, FromArgs};
 
 use crate::client;
 use crate::dispatch::Asked;
@@ -85,8 +85,11 @@ impl AckSender {
     /// [`send`](Self::send) for a handler's return value, whose errors nobody takes.
     pub(crate) fn reply<T: Serialize>(self, args: &T) {
         let asker = self.again();
-        if let Err(error) = self.send(args) {
-            tracing::debug!(asker = asker.name(), %error, "acknowledgement not sent");
+        match self.send(args) {
+            Ok(()) => {}
+            // It would wait for ever.
+            Err(EmitError::Full(_)) if let Asker::Client(socket, _) = &asker.0 => socket.give_up(),
+            Err(error) => tracing::debug!(asker = asker.name(), %error, "acknowledgement not sent"),
         }
     }
 
@@ -107,13 +110,14 @@ pub enum EmitError {
     /// The socket has left its namespace; of a client: the client is gone.
     #[error("socket has been disconnected")]
     Disconnected,
-    /// The outgoing queue is at its limit; the message is not in it.
+    /// The outgoing queue is at its limit. The event is not in it; here it is again, to be sent another time with
+    /// `emit(event.name(), event.args())`. An acknowledgement comes back as an event without a name.
     #[error("the outgoing queue is full")]
-    Full,
+    Full(Box<Event>),
     /// Too many acknowledgements are waited for.
     #[error("too many pending acknowledgements")]
     TooManyAcks,
-    /// A volatile event of a client, whose acknowledgement is wanted, cannot leave at once.
+    /// A volatile event whose acknowledgement is wanted cannot leave at once.
     #[error("a volatile event was dropped")]
     Dropped,
     /// The event name is reserved, or the arguments do not serialize.
@@ -121,7 +125,30 @@ pub enum EmitError {
     Encode(#[from] EncodeError),
 }
 
-impl From<SendError> for EmitError {
+impl EmitError {
+    /// What the sender is told of `reason`; `unsent` is handed back to be sent another time.
+    pub(crate) fn new(reason: impl Into<Refused>, unsent: impl FnOnce() -> Event) -> Self {
+        match reason.into() {
+            Refused::Disconnected => Self::Disconnected,
+            Refused::Dropped => Self::Dropped,
+            Refused::Encode(error) => Self::Encode(error),
+            Refused::Full => Self::Full(Box::new(unsent())),
+            Refused::TooManyAcks => Self::TooManyAcks,
+        }
+    }
+}
+
+/// Why a message was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Disconnected,
+    Dropped,
+    Encode(EncodeError),
+    Full,
+    TooManyAcks,
+}
+
+impl From<SendError> for Refused {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Disconnected => Self::Disconnected,
@@ -131,7 +158,7 @@ impl From<SendError> for EmitError {
     }
 }
 
-impl From<protocol::EmitError> for EmitError {
+impl From<protocol::EmitError> for Refused {
     fn from(error: protocol::EmitError) -> Self {
         match error {
             protocol::EmitError::Removed => Self::Disconnected,
@@ -143,7 +170,7 @@ impl From<protocol::EmitError> for EmitError {
     }
 }
 
-impl From<protocol::ReplyError> for EmitError {
+impl From<protocol::ReplyError> for Refused {
     fn from(error: protocol::ReplyError) -> Self {
         match error {
             protocol::ReplyError::Disconnected => Self::Disconnected,
@@ -151,6 +178,12 @@ impl From<protocol::ReplyError> for EmitError {
             protocol::ReplyError::Encode(error) => Self::Encode(error),
         }
     }
+}
+
+/// The event in a packet, without the id it asked to be acknowledged by.
+pub(crate) fn unsent(encoded: &Encoded, codec: Codec) -> Event {
+    let event = encoded.to_event(codec).unwrap_or_else(|| Event::new("", Args::default()));
+    event.with_ack(None)
 }
 
 /// Why there is no acknowledgement.
@@ -376,7 +409,7 @@ impl<T> BroadcastAckFuture<T> {
     /// `send` is called with a waiter for each of `recipients`.
     pub(crate) fn new(
         recipients: Vec<Socket>,
-        send: impl Fn(&Socket, Waiter) -> Result<(), (SendError, Waiter)>,
+        send: impl Fn(&Socket, Waiter) -> Result<(), (Refused, Waiter)>,
     ) -> Self {
         let pending = recipients.len();
         let collection = Collection { pending, answers: Vec::new(), complete: true, waker: None };

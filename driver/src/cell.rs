@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use socketio_core::engine::http::Response;
 use socketio_core::engine::server::Input;
+use socketio_core::peer::SendError;
 use socketio_core::{Instant, Lane, Sid};
 
 use crate::hub::Hub;
@@ -41,6 +42,8 @@ struct State {
     congested: bool,
     /// That of the POST that waits. A session has one at a time.
     poster: Option<Waker>,
+    /// Senders that wait for room in the outgoing queue.
+    senders: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,7 @@ impl Cell {
             alarm: Instant::ZERO,
             congested: false,
             poster: None,
+            senders: Vec::new(),
         };
         Self { hub, sid, leaving: AtomicBool::new(false), state: Mutex::new(state) }
     }
@@ -117,6 +121,38 @@ impl Cell {
             sleeper.wake();
         }
         Some(result)
+    }
+
+    /// Tries to send; while there is no room for it, waits to be told of some. Ready as well when the session is over.
+    pub(crate) fn poll_send(
+        &self,
+        cx: &Context<'_>,
+        send: impl FnOnce(&mut Recorded) -> Result<(), SendError>,
+    ) -> Poll<Result<(), SendError>> {
+        let sleeper = {
+            let mut state = self.lock();
+            let Some(peer) = &mut state.peer else { return Poll::Ready(Err(SendError::Disconnected)) };
+            match send(peer) {
+                Err(SendError::Full) => {
+                    if !state.senders.iter().any(|sender| sender.will_wake(cx.waker())) {
+                        state.senders.push(cx.waker().clone());
+                    }
+                    return Poll::Pending;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(()) => state.rouse(),
+            }
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells those who wait for room that there is some, or that there is nothing to wait for any more.
+    pub(crate) fn wake_senders(&self) {
+        let senders = std::mem::take(&mut self.lock().senders);
+        senders.into_iter().for_each(Waker::wake);
     }
 
     /// Looks at the peer without waking anybody.
@@ -173,6 +209,7 @@ impl Cell {
                     *request = Request::Answered(Answer::Abort);
                 }
             }
+            wakers.append(&mut state.senders);
             (state.peer.take(), std::mem::take(&mut state.incoming), wakers)
         };
         wakers.into_iter().for_each(Waker::wake);

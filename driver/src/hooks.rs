@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::request::Parts;
 use socketio_core::Sid;
-use socketio_core::engine::http::{BadRequest, Refusal};
+use socketio_core::engine::http::{BadRequest, Cors, Refusal};
 
 use crate::dispatch::{BoxError, survive};
 use crate::handshake::Handshake;
@@ -18,6 +18,7 @@ type Decision<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 type AllowRequest = dyn Fn(Handshake) -> Decision<(), String> + Send + Sync;
 type GenerateId = dyn Fn(Handshake) -> Decision<Sid, BoxError> + Send + Sync;
 type EditHeaders = dyn Fn(&mut HeaderMap, &Parts) + Send + Sync;
+type DecideCors = dyn Fn(Handshake) -> Pin<Box<dyn Future<Output = Option<Cors>> + Send>> + Send + Sync;
 type SeeRefusal = dyn Fn(&ConnectionError<'_>) + Send + Sync;
 
 /// A request that was refused (REFERENCE 1.6).
@@ -54,6 +55,7 @@ impl ConnectionError<'_> {
 pub(crate) struct Hooks {
     allow_request: Option<Arc<AllowRequest>>,
     generate_id: Option<Arc<GenerateId>>,
+    cors: Option<Arc<DecideCors>>,
     initial_headers: Vec<Arc<EditHeaders>>,
     headers: Vec<Arc<EditHeaders>>,
     connection_error: Vec<Arc<SeeRefusal>>,
@@ -76,6 +78,14 @@ impl Hooks {
         self.generate_id = Some(Arc::new(move |request| Box::pin(generate(request))));
     }
 
+    pub(crate) fn cors<F, Fut>(&mut self, decide: F)
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Option<Cors>> + Send + 'static,
+    {
+        self.cors = Some(Arc::new(move |request| Box::pin(decide(request))));
+    }
+
     pub(crate) fn initial_headers(&mut self, edit: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static) {
         self.initial_headers.push(Arc::new(edit));
     }
@@ -86,6 +96,17 @@ impl Hooks {
 
     pub(crate) fn connection_error(&mut self, see: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static) {
         self.connection_error.push(Arc::new(see));
+    }
+
+    /// Whether CORS is decided for each request.
+    pub(crate) fn decide_cors(&self) -> bool {
+        self.cors.is_some()
+    }
+
+    /// The rules for one request. A hook that panics shares nothing.
+    pub(crate) async fn cors_for(&self, request: Handshake) -> Option<Cors> {
+        let decide = self.cors.as_ref()?;
+        survive("cors_for", async { decide(request).await }).await.flatten()
     }
 
     /// Asks whether a session may be opened. A hook that panics allows nothing.

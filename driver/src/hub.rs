@@ -168,6 +168,7 @@ impl Hub {
             cell.with_peer(|peer| peer.shut_down(now));
         });
         self.namespaces().iter().for_each(Namespace::stop);
+        self.retire_if_over();
     }
 
     /// Closes every session when what is queued for it is handed over.
@@ -213,8 +214,14 @@ impl Hub {
             };
             if let Some(removed) = removed {
                 removed.stop();
+                removed.retire();
             }
         }
+    }
+
+    /// The namespace of this name, if it exists.
+    pub(crate) fn namespace(&self, name: &str) -> Option<Namespace> {
+        read(&self.namespaces).get(name).cloned()
     }
 
     /// The namespace of this name, made by `make` if there is none.
@@ -224,6 +231,8 @@ impl Hub {
             Entry::Vacant(entry) => (entry.insert(make()).clone(), true),
         };
         if is_new {
+            // Whatever the handlers come to.
+            let _ready = Ready(&namespace);
             if !self.closing.is_raised() {
                 namespace.start();
             }
@@ -231,6 +240,19 @@ impl Hub {
             handlers.iter().for_each(|handler| handler(&namespace));
         }
         namespace
+    }
+
+    /// Lets go of everything that the application has left here, once the server is closed and nobody is here any more:
+    /// handlers may hold the server that holds them.
+    pub(crate) fn retire_if_over(&self) {
+        if !self.closing.is_raised() || self.clients.here() > 0 {
+            return;
+        }
+        self.namespaces().iter().for_each(Namespace::retire);
+        let parents = std::mem::take(&mut *write(&self.parents));
+        parents.iter().for_each(ParentNamespace::retire);
+        let handlers = std::mem::take(&mut *write(&self.on_new_namespace));
+        drop((parents, handlers));
     }
 
     /// Every namespace, in name order.
@@ -256,7 +278,19 @@ impl Hub {
 impl Drop for Hub {
     fn drop(&mut self) {
         // Handles to namespaces may outlive the server, but nobody is in them.
-        self.namespaces().iter().for_each(Namespace::stop);
+        for namespace in self.namespaces() {
+            namespace.stop();
+            namespace.retire();
+        }
+    }
+}
+
+/// Opens a namespace when it is dropped.
+struct Ready<'a>(&'a Namespace);
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        self.0.set_ready();
     }
 }
 

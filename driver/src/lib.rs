@@ -16,6 +16,7 @@ mod fallback;
 mod handshake;
 mod hooks;
 mod hub;
+mod kept;
 mod link;
 mod namespace;
 mod operator;

@@ -17,7 +17,6 @@ use socketio_core::cluster::{
     Answers, AskId, CommandError, Completed, Config, Input, Node, NodeId, Operation, Options, Output, Query,
     RequestKey, Shortfall,
 };
-use socketio_core::peer::Delivery;
 use socketio_core::socket::server::AckError as Lost;
 use socketio_core::socket::{Args, Codec, EncodeError, Encoded, Event, Nsp};
 
@@ -25,6 +24,7 @@ use crate::ack::{AckSender, Waiter};
 use crate::bus::{Bus, Subscriber};
 use crate::dispatch::Task;
 use crate::namespace::{Namespace, WeakNamespace};
+use crate::operator::Manner;
 use crate::runtime::Runtime;
 
 /// One namespace of one server on the bus.
@@ -147,8 +147,8 @@ impl Link {
         match operation {
             Operation::Broadcast(event, options) => match self.encode(&event, None, &options) {
                 Ok(encoded) => {
-                    let delivery = delivery(&options);
-                    namespace.publish(&options.selector, &encoded, delivery, self.runtime.now());
+                    let Some(hub) = namespace.hub() else { return };
+                    namespace.publish(&options.selector, event.name(), &encoded, manner(&options), &hub);
                 }
                 Err(error) => {
                     tracing::debug!(nsp = %self.nsp, %error, "a broadcast of a node is not passed on")
@@ -195,7 +195,9 @@ impl Link {
         self.handle(Input::Clients(ask, recipients.len() as u64));
         for socket in recipients {
             let waiter = Waiter::Relay(self.clone(), ask);
-            if let Err((_, waiter)) = socket.deliver_expecting(&encoded, id, waiter, deadline) {
+            if let Err((_, waiter)) =
+                socket.deliver_expecting(&encoded, id, waiter, deadline, manner(options))
+            {
                 waiter.resolve(Err(Lost::Disconnected));
             }
         }
@@ -343,8 +345,8 @@ fn run(link: Weak<Link>, runtime: Arc<dyn Runtime>) -> impl Future<Output = ()> 
     })
 }
 
-fn delivery(options: &Options) -> Delivery {
-    if options.flags.volatile { Delivery::Volatile } else { Delivery::Reliable }
+fn manner(options: &Options) -> Manner {
+    if options.flags.volatile { Manner::Volatile } else { Manner::Reliable }
 }
 
 /// Where the end of a request is waited for.

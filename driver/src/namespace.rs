@@ -9,20 +9,22 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use socketio_core::peer::Delivery;
+use socketio_core::AckId;
 use socketio_core::rooms::{Registry, Room, Selector};
 use socketio_core::socket::recovery::Log;
 use socketio_core::socket::{Args, DisconnectReason, EncodeError, Encoded, Event, FromArgs, Nsp};
-use socketio_core::{AckId, Instant};
 
 use crate::ack::AckSender;
 use crate::bus::Bus;
 use crate::dispatch::{BoxError, ListenerId, Position, SocketError, Table};
 use crate::hub::Hub;
+use crate::kept::Kept;
 use crate::link::{Link, Request};
-use crate::operator::{BroadcastOperator, Rooms};
+use crate::operator::{BroadcastOperator, Manner, Rooms};
 use crate::remote::{Incomplete, RemoteSocket, ServerSideAckFuture};
 use crate::reply::Reply;
+use crate::runtime::Runtime;
+use crate::signal::Signal;
 use crate::socket::Socket;
 
 /// A namespace of a server. Cheap to clone; a clone keeps nothing alive but itself.
@@ -41,10 +43,15 @@ struct Shared {
     watched: AtomicBool,
     /// The sockets that are here, or on their way: a child of a dynamic namespace without any may be cleaned up.
     members: AtomicUsize,
+    /// Raised when everybody has heard of it who is told of new namespaces: then it can be entered.
+    ready: Signal,
+    /// Nobody will be in it any more. Handlers set after that are dropped at once: they would keep themselves alive by
+    /// the namespace they capture.
+    over: AtomicBool,
     /// The template it was made from, if it was made on demand.
     parent: Option<Namespace>,
     /// What clients that are away miss. Held while a message is handed out, so that its order is that of every wire.
-    recovery: Option<Mutex<Log<Value>>>,
+    recovery: Option<Arc<Kept>>,
     /// One counter for every acknowledgement in the namespace, as in the reference (REFERENCE 9.14).
     next_ack: AtomicU64,
     /// The way to the same namespace on other servers, if there are any.
@@ -109,9 +116,9 @@ impl Namespace {
         parent: Option<Self>,
         bus: Option<&Arc<dyn Bus>>,
     ) -> Self {
-        let recovery = hub.admission.recovery.clone();
-        let recovery = recovery.map(|config| {
-            Mutex::new(Log::new(config, hub.config.socket.codec, &hub.generate_id().as_str()[..8]))
+        let recovery = hub.admission.recovery.clone().map(|config| {
+            let epoch = hub.generate_id();
+            Arc::new(Kept::new(Log::new(config, hub.config.socket.codec, &epoch.as_str()[..8])))
         });
         let link = |weak: &Weak<Shared>| {
             let (weak, codec) = (WeakNamespace(weak.clone()), hub.config.socket.codec);
@@ -126,10 +133,37 @@ impl Namespace {
             table: RwLock::new(table),
             edits: AtomicU64::new(0),
             members: AtomicUsize::new(0),
+            ready: Signal::default(),
+            over: AtomicBool::new(false),
             parent,
             shards: Default::default(),
             next_ack: AtomicU64::new(0),
         }))
+    }
+
+    /// It can be entered.
+    pub(crate) fn set_ready(&self) {
+        self.0.ready.raise();
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.ready.is_raised()
+    }
+
+    /// Completes when it can be entered.
+    pub(crate) async fn ready(&self) {
+        self.0.ready.raised().await;
+    }
+
+    /// Drops its handlers, those to come included, and with them what they captured: nobody is in it, nor will be.
+    pub(crate) fn retire(&self) {
+        self.0.over.store(true, Ordering::Release);
+        if let Some(kept) = &self.0.recovery {
+            kept.retire();
+        }
+        let table = std::mem::take(&mut *self.0.table.write().unwrap_or_else(PoisonError::into_inner));
+        self.0.watched.store(false, Ordering::Release);
+        drop(table);
     }
 
     /// Joins the same namespace on other servers.
@@ -336,6 +370,11 @@ impl Namespace {
 
     pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        // Asked under the lock: what is not dropped here is found by `retire`.
+        if self.0.over.load(Ordering::Acquire) {
+            drop(table);
+            return change(&mut Table::default());
+        }
         let result = change(Arc::make_mut(&mut table));
         self.0.watched.store(table.has_outgoing(), Ordering::Release);
         self.0.edits.fetch_add(1, Ordering::Release);
@@ -377,6 +416,11 @@ impl Namespace {
     /// An operator whose messages are dropped for clients that are not ready for them.
     pub fn volatile(&self) -> BroadcastOperator {
         self.everyone().volatile()
+    }
+
+    /// An operator that sends each client the newest of an event's name only: see [`BroadcastOperator::latest`].
+    pub fn latest(&self) -> BroadcastOperator {
+        self.everyone().latest()
     }
 
     /// An operator whose acknowledgements are waited for this long.
@@ -450,20 +494,36 @@ impl Namespace {
 
     /// What clients that are away miss, if that is kept.
     pub(crate) fn recovery(&self) -> Option<MutexGuard<'_, Log<Value>>> {
-        Some(self.0.recovery.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(self.0.recovery.as_ref()?.lock())
+    }
+
+    /// Sees to it that what was put there is forgotten in time. To be called without the lock.
+    pub(crate) fn watch_recovery(&self, runtime: &Arc<dyn Runtime>) {
+        if let Some(kept) = &self.0.recovery {
+            kept.watch(runtime);
+        }
     }
 
     /// Sends an event to the sockets meant by `selector`, and keeps it for those that are away.
-    pub(crate) fn publish(&self, selector: &Selector, encoded: &Encoded, delivery: Delivery, now: Instant) {
+    pub(crate) fn publish(
+        &self,
+        selector: &Selector,
+        name: &str,
+        encoded: &Encoded,
+        manner: Manner,
+        hub: &Hub,
+    ) {
         let receivers = self.select(selector);
         receivers.iter().for_each(|socket| socket.show(encoded));
         match self.recovery() {
-            Some(mut log) if delivery == Delivery::Reliable => {
-                let stamped = log.record(selector, encoded, now);
+            Some(mut log) if manner == Manner::Reliable => {
+                let stamped = log.record(selector, encoded, hub.now());
                 // Asked again under the lock: a client that came back meanwhile missed this one, or gets it now.
-                self.select(selector).iter().for_each(|socket| socket.deliver(&stamped, delivery));
+                self.select(selector).iter().for_each(|socket| socket.deliver(name, &stamped, manner));
+                drop(log);
+                self.watch_recovery(&hub.runtime);
             }
-            _ => receivers.iter().for_each(|socket| socket.deliver(encoded, delivery)),
+            _ => receivers.iter().for_each(|socket| socket.deliver(name, encoded, manner)),
         }
     }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Serialize;
 use socketio_core::cluster::{Flags, Options};
 use socketio_core::engine::buffer::Compression;
-use socketio_core::peer::Delivery;
+use socketio_core::peer::SendError;
 use socketio_core::rooms::{Room, Selector};
-use socketio_core::socket::EncodeError;
+use socketio_core::socket::{EncodeError, Encoded};
 
-use crate::ack::{AckFuture, BroadcastAckFuture, EmitError};
+use crate::ack::{AckFuture, BroadcastAckFuture, EmitError, Refused};
+use crate::hub::Hub;
 use crate::link::{Link, Request};
 use crate::namespace::Namespace;
 use crate::remote::{Incomplete, RemoteSocket};
@@ -70,13 +72,25 @@ impl<R: Rooms + Clone> Rooms for &[R] {
     }
 }
 
+/// How a message reaches those who are not ready for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// It waits, with all the others.
+    #[default]
+    Reliable,
+    /// It is dropped.
+    Volatile,
+    /// It waits in the place of the one before it of this name.
+    Latest,
+}
+
 /// A message to many sockets of a namespace (REFERENCE 4.4). Each step returns a new operator, so one can be kept and
 /// used again.
 #[derive(Clone, Debug)]
 pub struct BroadcastOperator {
     namespace: Namespace,
     selector: Selector,
-    delivery: Delivery,
+    manner: Manner,
     compression: Compression,
     timeout: Option<Duration>,
     /// Whether it is for this server alone.
@@ -88,7 +102,7 @@ impl BroadcastOperator {
         Self {
             namespace,
             selector,
-            delivery: Delivery::Reliable,
+            manner: Manner::Reliable,
             compression: Compression::Allowed,
             timeout: None,
             local: false,
@@ -108,7 +122,8 @@ impl BroadcastOperator {
     }
 
     fn options(&self) -> Options {
-        let volatile = self.delivery == Delivery::Volatile;
+        // Whoever sends the newest of something does not miss one that was dropped elsewhere.
+        let volatile = self.manner != Manner::Reliable;
         let flags = Flags { volatile, compress: self.compression, timeout: self.timeout };
         Options { selector: self.selector.clone(), flags }
     }
@@ -130,7 +145,16 @@ impl BroadcastOperator {
     /// Drops the message for each client whose connection is not ready at that instant.
     #[must_use]
     pub fn volatile(mut self) -> Self {
-        self.delivery = Delivery::Volatile;
+        self.manner = Manner::Volatile;
+        self
+    }
+
+    /// Sends each client the newest only: where its connection is not ready, the message waits for that in the place of
+    /// the one of this event's name before it. For positions and figures, of which nobody needs those of the past. On
+    /// other servers it is [volatile](Self::volatile).
+    #[must_use]
+    pub fn latest(mut self) -> Self {
+        self.manner = Manner::Latest;
         self
     }
 
@@ -154,20 +178,57 @@ impl BroadcastOperator {
     /// # Errors
     /// [`EncodeError`] when the name is reserved or the arguments do not serialize.
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EncodeError> {
-        let Some(hub) = self.namespace.hub() else { return Ok(()) };
-        let encoded = hub.config.socket.codec.event(self.namespace.nsp(), None, event, &args)?;
-        let encoded = encoded.with_compression(self.compression);
-        if let Some(link) = self.link()
-            && let Some(event) = encoded.to_event(hub.config.socket.codec)
-        {
-            link.act(|node, now| node.broadcast(event, self.options(), now));
-        }
-        self.namespace.publish(&self.selector, &encoded, self.delivery, hub.now());
+        let Some((hub, encoded)) = self.encode(event, &args)? else { return Ok(()) };
+        self.namespace.publish(&self.selector, event, &encoded, self.manner, &hub);
         Ok(())
     }
 
+    /// Sends an event like [`emit`](Self::emit), but waits for the clients of this server whose outgoing queue is full,
+    /// and closes none of them: as long as they read, the sender goes at the pace of the slowest. One that does not is
+    /// gone after a heartbeat. Every other client has the event before the wait begins.
+    ///
+    /// With connection state recovery, which keeps a copy for who is slow, it is the same as `emit`.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub async fn emit_when_ready<T: Serialize>(&self, event: &str, args: T) -> Result<(), EncodeError> {
+        let Some((hub, encoded)) = self.encode(event, &args)? else { return Ok(()) };
+        if self.manner != Manner::Reliable || self.namespace.recovery().is_some() {
+            self.namespace.publish(&self.selector, event, &encoded, self.manner, &hub);
+            return Ok(());
+        }
+        drop(hub);
+        let mut full = self.namespace.select(&self.selector);
+        full.iter().for_each(|socket| socket.show(&encoded));
+        full.retain(|socket| socket.try_send(&encoded) == Err(SendError::Full));
+        // Gone by then is none of the sender's business.
+        let mut waiting: FuturesUnordered<_> =
+            full.iter().map(|socket| socket.send_when_ready(&encoded)).collect();
+        while waiting.next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Encodes an event, and passes it on to other servers if they are meant.
+    fn encode<T: Serialize>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<Option<(Arc<Hub>, Encoded)>, EncodeError> {
+        let Some(hub) = self.namespace.hub() else { return Ok(None) };
+        let codec = hub.config.socket.codec;
+        let encoded =
+            codec.event(self.namespace.nsp(), None, event, args)?.with_compression(self.compression);
+        if let Some(link) = self.link()
+            && let Some(event) = encoded.to_event(codec)
+        {
+            link.act(|node, now| node.broadcast(event, self.options(), now));
+        }
+        Ok(Some((hub, encoded)))
+    }
+
     /// Sends an event and collects the first argument of each acknowledgement, in the order of arrival, for as long
-    /// as [`timeout`](Self::timeout) says (5 s unless it was said).
+    /// as [`timeout`](Self::timeout) says (5 s unless it was said). A client that is not ready for a
+    /// [volatile](Self::volatile) one does not answer.
     ///
     /// # Errors
     /// [`EncodeError`] at once; [`PartialAcks`](crate::PartialAcks) from the future when not every client answered.
@@ -177,9 +238,7 @@ impl BroadcastOperator {
         args: T,
     ) -> Result<BroadcastAckFuture<R>, EncodeError> {
         let Some(hub) = self.namespace.hub() else {
-            return Ok(BroadcastAckFuture::new(Vec::new(), |_, waiter| {
-                Err((socketio_core::peer::SendError::Disconnected, waiter))
-            }));
+            return Ok(BroadcastAckFuture::new(Vec::new(), |_, waiter| Err((Refused::Disconnected, waiter))));
         };
         if let Some(link) = self.link() {
             let encoded = hub.config.socket.codec.event(self.namespace.nsp(), None, event, &args)?;
@@ -196,7 +255,7 @@ impl BroadcastOperator {
         let deadline = hub.now() + self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         let recipients = self.namespace.select(&self.selector);
         Ok(BroadcastAckFuture::new(recipients, |socket, waiter| {
-            socket.deliver_expecting(&encoded, id, waiter, Some(deadline))
+            socket.deliver_expecting(&encoded, id, waiter, Some(deadline), self.manner)
         }))
     }
 
@@ -261,7 +320,7 @@ impl BroadcastOperator {
 #[derive(Clone, Debug)]
 pub struct Emitter {
     pub(crate) socket: Socket,
-    pub(crate) delivery: Delivery,
+    pub(crate) manner: Manner,
     pub(crate) compression: Compression,
     pub(crate) timeout: Option<Duration>,
 }
@@ -270,7 +329,14 @@ impl Emitter {
     /// Drops the message if the connection is not ready at that instant.
     #[must_use]
     pub fn volatile(mut self) -> Self {
-        self.delivery = Delivery::Volatile;
+        self.manner = Manner::Volatile;
+        self
+    }
+
+    /// Sends the newest only: see [`BroadcastOperator::latest`].
+    #[must_use]
+    pub fn latest(mut self) -> Self {
+        self.manner = Manner::Latest;
         self
     }
 
@@ -293,15 +359,16 @@ impl Emitter {
     /// # Errors
     /// As [`Socket::emit`].
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
-        self.socket.send_event(event, &args, self.delivery, self.compression)
+        self.socket.send_event(event, &args, self.manner, self.compression)
     }
 
     /// Sends an event and waits for its acknowledgement.
     ///
     /// # Errors
-    /// As [`Socket::emit_with_ack`], and [`AckError::TimedOut`](crate::AckError::TimedOut).
+    /// As [`Socket::emit_with_ack`], and [`AckError::TimedOut`](crate::AckError::TimedOut). When it is volatile and
+    /// cannot leave at once, [`EmitError::Dropped`] at once.
     pub fn emit_with_ack<R, T: Serialize>(&self, event: &str, args: T) -> AckFuture<R> {
-        self.socket.send_with_ack(event, &args, self.timeout)
+        self.socket.send_with_ack(event, &args, self.manner, self.timeout)
     }
 }
 

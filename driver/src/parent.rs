@@ -2,34 +2,81 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::Serialize;
 use socketio_core::socket::server::Slot;
-use socketio_core::socket::{EncodeError, Nsp, Payload};
+use socketio_core::socket::{DisconnectReason, EncodeError, Event, FromArgs, Nsp, Payload};
 
-use crate::dispatch::{Done, Task, survive};
+use crate::ack::AckSender;
+use crate::dispatch::{BoxError, Done, ListenerId, SocketError, Task, survive};
 use crate::hub::Hub;
-use crate::namespace::Namespace;
+use crate::namespace::{ConnectError, Namespace};
+use crate::reply::Reply;
+use crate::socket::Socket;
 
-/// A family of namespaces. What is registered here every child has that is made from then on.
+/// A family of namespaces, its children. It is no namespace itself: nobody is ever in it.
+///
+/// Handlers and middlewares registered here are those of every child that is made from then on, beside what is
+/// registered on a child. To tell its children apart, ask [`Socket::namespace`].
 #[derive(Clone)]
 pub struct ParentNamespace {
     template: Namespace,
-    matcher: Arc<Matcher>,
+    matcher: Matcher,
 }
 
-type Matcher = dyn Fn(String, Payload) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync;
+/// Which names a parent's children may have.
+#[derive(Clone)]
+enum Matcher {
+    ByName(Arc<NameMatcher>),
+    ByRequest(Arc<RequestMatcher>),
+}
+
+type NameMatcher = dyn Fn(&str) -> bool + Send + Sync;
+type RequestMatcher = dyn Fn(String, Payload) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync;
 
 impl ParentNamespace {
-    pub(crate) fn new<F, Fut>(template: Namespace, matcher: F) -> Self
+    pub(crate) fn by_request<F, Fut>(template: Namespace, matcher: F) -> Self
     where
         F: Fn(String, Payload) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = bool> + Send + 'static,
     {
-        Self { template, matcher: Arc::new(move |name, auth| Box::pin(matcher(name, auth))) }
+        let matcher = Arc::new(move |name, auth| -> Pin<Box<dyn Future<Output = bool> + Send>> {
+            Box::pin(matcher(name, auth))
+        });
+        Self { template, matcher: Matcher::ByRequest(matcher) }
+    }
+
+    pub(crate) fn by_name(
+        template: Namespace,
+        matcher: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { template, matcher: Matcher::ByName(Arc::new(matcher)) }
+    }
+
+    /// Whether it takes a child of this name, whoever asks for it.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        matches!(&self.matcher, Matcher::ByName(matcher) if matcher(name))
+    }
+
+    async fn takes_for(&self, name: &Nsp, auth: &Payload) -> bool {
+        let ask = async {
+            match &self.matcher {
+                Matcher::ByName(matcher) => matcher(name),
+                Matcher::ByRequest(matcher) => matcher(name.as_str().to_owned(), auth.clone()).await,
+            }
+        };
+        survive("matcher", ask).await == Some(true)
+    }
+
+    pub(crate) fn child(&self, nsp: Nsp, hub: &Arc<Hub>) -> Namespace {
+        Namespace::child(nsp, hub, &self.template)
+    }
+
+    /// Drops its handlers: it will have no more children.
+    pub(crate) fn retire(&self) {
+        self.template.retire();
     }
 
     /// The children that exist now, in name order.
@@ -45,14 +92,115 @@ impl ParentNamespace {
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EncodeError> {
         self.children().iter().try_for_each(|child| child.emit(event, &args))
     }
-}
 
-impl Deref for ParentNamespace {
-    type Target = Namespace;
+    // What the children begin with
 
-    /// The template of the children, for handlers and middlewares. No socket ever joins it.
-    fn deref(&self) -> &Namespace {
-        &self.template
+    /// See [`Namespace::on`].
+    pub fn on<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, T) -> Fut + Send + Sync + 'static,
+        T: FromArgs + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.template.on(event, handler)
+    }
+
+    /// See [`Namespace::on_with_ack`].
+    pub fn on_with_ack<F, T, Fut>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, T, AckSender) -> Fut + Send + Sync + 'static,
+        T: FromArgs + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.template.on_with_ack(event, handler)
+    }
+
+    /// See [`Namespace::on_any`].
+    pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.template.on_any(handler)
+    }
+
+    /// See [`Namespace::on_any_outgoing`].
+    pub fn on_any_outgoing<F>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(&Socket, &Event) + Send + Sync + 'static,
+    {
+        self.template.on_any_outgoing(handler)
+    }
+
+    /// See [`Namespace::on_error`].
+    pub fn on_error<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, Arc<SocketError>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.template.on_error(handler)
+    }
+
+    /// See [`Namespace::on_connection`].
+    pub fn on_connection<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.template.on_connection(handler)
+    }
+
+    /// See [`Namespace::on_disconnecting`].
+    pub fn on_disconnecting<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, DisconnectReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.template.on_disconnecting(handler)
+    }
+
+    /// See [`Namespace::on_disconnect`].
+    pub fn on_disconnect<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: Fn(Socket, DisconnectReason) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.template.on_disconnect(handler)
+    }
+
+    /// See [`Namespace::on_server_side`].
+    pub fn on_server_side<F, T, Fut, R>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(T) -> Fut + Send + Sync + 'static,
+        T: FromArgs + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Reply,
+    {
+        self.template.on_server_side(event, handler)
+    }
+
+    /// See [`Namespace::use_middleware`].
+    pub fn use_middleware<F, Fut>(&self, middleware: F)
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), ConnectError>> + Send + 'static,
+    {
+        self.template.use_middleware(middleware);
+    }
+
+    /// See [`Namespace::use_event_middleware`].
+    pub fn use_event_middleware<F, Fut>(&self, middleware: F)
+    where
+        F: Fn(Socket, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.template.use_event_middleware(middleware);
+    }
+
+    /// Takes a handler away from the children that are made from now on. Returns whether it was there.
+    pub fn off(&self, listener: ListenerId) -> bool {
+        self.template.off(listener)
     }
 }
 
@@ -66,9 +214,8 @@ impl fmt::Debug for ParentNamespace {
 pub(crate) fn look_up(hub: Arc<Hub>, slot: Slot, nsp: Nsp, auth: Payload) -> Task {
     Box::pin(async move {
         for parent in hub.parents() {
-            let ask = async { (parent.matcher)(nsp.as_str().to_owned(), auth.clone()).await };
-            if survive("matcher", ask).await == Some(true) {
-                let child = || Namespace::child(nsp.clone(), &hub, &parent.template);
+            if parent.takes_for(&nsp, &auth).await {
+                let child = || parent.child(nsp.clone(), &hub);
                 // User code hears of it.
                 let made = survive("on_new_namespace", async { hub.namespace_or_insert(&nsp, child) }).await;
                 drop(made);
@@ -77,6 +224,18 @@ pub(crate) fn look_up(hub: Arc<Hub>, slot: Slot, nsp: Nsp, auth: Payload) -> Tas
         }
         // Entered by name even if it was just made: others may have come and gone meanwhile.
         let namespace = hub.enter(&nsp);
+        if let Some(namespace) = &namespace {
+            // Made by somebody else, who still tells of it.
+            namespace.ready().await;
+        }
         Done::Lookup(slot, nsp, auth, namespace)
+    })
+}
+
+/// Waits until a namespace that is entered can be joined.
+pub(crate) fn wait(namespace: Namespace, slot: Slot, nsp: Nsp, auth: Payload) -> Task {
+    Box::pin(async move {
+        namespace.ready().await;
+        Done::Lookup(slot, nsp, auth, Some(namespace))
     })
 }

@@ -46,6 +46,7 @@ pub struct Server {
 pub struct ServerBuilder<R> {
     engine: engine::Config,
     socket: protocol::Config,
+    path: (String, TrailingSlash),
     admission: Admission,
     runtime: PhantomData<fn() -> R>,
 }
@@ -62,8 +63,9 @@ impl<R: Runtime + Default> ServerBuilder<R> {
         Self {
             engine: engine::Config::default(),
             socket: protocol::Config::default(),
+            path: (PATH.into(), TrailingSlash::Append),
             admission: Admission {
-                routes: RouteConfig::new("/socket.io", TrailingSlash::Append),
+                routes: RouteConfig::new(PATH, TrailingSlash::Append),
                 allow_upgrades: true,
                 cleanup_empty_child_namespaces: false,
                 recovery: None,
@@ -87,18 +89,28 @@ impl<R: Runtime + Default> ServerBuilder<R> {
 
 impl<R> ServerBuilder<R> {
     /// Makes the server on a runtime that is a value: a simulation, or one of your own.
-    pub fn build_on(self, runtime: Arc<dyn Runtime>) -> Server {
+    pub fn build_on(mut self, runtime: Arc<dyn Runtime>) -> Server {
+        let mut routes = RouteConfig::new(&self.path.0, self.path.1);
+        routes.transports = self.admission.routes.transports;
+        routes.cors = self.admission.routes.cors;
+        self.admission.routes = routes;
         let config = Config { engine: Arc::new(self.engine), socket: self.socket };
         Server::new(Arc::new(Hub::new(runtime, Arc::new(config), self.admission)))
     }
 
-    /// The path of the server. Default: `/socket.io`; a trailing slash is added (REFERENCE 1.4).
+    /// The path of the server. Default: `/socket.io`; a trailing slash [is added](Self::add_trailing_slash)
+    /// (REFERENCE 1.4).
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
-        let mut routes = RouteConfig::new(path, TrailingSlash::Append);
-        routes.transports = self.admission.routes.transports;
-        routes.cors = self.admission.routes.cors;
-        self.admission.routes = routes;
+        self.path.0 = path.into();
+        self
+    }
+
+    /// Whether the path ends in a slash: `/socket.io/`. Without, requests for `/socket.io` are served, and for all that
+    /// begins so. Default: yes.
+    #[must_use]
+    pub fn add_trailing_slash(mut self, add: bool) -> Self {
+        self.path.1 = if add { TrailingSlash::Append } else { TrailingSlash::Omit };
         self
     }
 
@@ -223,6 +235,30 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.admission.routes.cors = Some(cors);
+        self
+    }
+
+    /// Decides for each request which origins may read its answer: the option as a function of the request, or an origin
+    /// that takes a look into a database. Takes the place of [`cors`](Self::cors); `None` is no CORS for this request.
+    ///
+    /// ```
+    /// # use socketio_driver::{Cors, Handshake, Origin, ServerBuilder};
+    /// # async fn is_customer(_: &str) -> bool { true }
+    /// # fn f<R: socketio_driver::runtime::Runtime + Default>(builder: ServerBuilder<R>) -> ServerBuilder<R> {
+    /// builder.cors_for(|request: Handshake| async move {
+    ///     let origin = request.header("origin")?;
+    ///     let origin = if is_customer(origin).await { Origin::Mirror } else { Origin::List(Vec::new()) };
+    ///     Some(Cors::new(origin).ok()?.credentials(true))
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn cors_for<F, Fut>(mut self, decide: F) -> Self
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Option<Cors>> + Send + 'static,
+    {
+        self.admission.hooks.cors(decide);
         self
     }
 
@@ -352,27 +388,56 @@ impl Server {
         Self { hub, root }
     }
 
-    /// The namespace of this name, made if there is none. A leading slash is added if it is missing.
+    /// The namespace of this name, made if there is none: as the child of the first family
+    /// [by name](Self::of_matching) that takes it, or else to stand by itself. A leading slash is added if it is
+    /// missing.
     ///
     /// # Panics
     /// If the name contains a comma, which cannot be written on the wire.
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         let nsp = Nsp::new(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.hub.namespace_or_insert(&name, || Namespace::new(nsp, &self.hub))
+        if let Some(namespace) = self.hub.namespace(&name) {
+            return namespace;
+        }
+        // Asked without a lock: matchers are the application's.
+        let parent = self.hub.parents().into_iter().find(|parent| parent.takes(&name));
+        self.hub.namespace_or_insert(&name, || match parent {
+            Some(parent) => parent.child(nsp, &self.hub),
+            None => Namespace::new(nsp, &self.hub),
+        })
+    }
+
+    /// A family of namespaces that are made when they are asked for, by a client or with [`of`](Self::of): `matcher`
+    /// says of a name whether there is such a namespace. Where several families match, the first one registered
+    /// counts.
+    ///
+    /// ```
+    /// # fn f(io: &socketio_driver::Server) {
+    /// # use socketio_driver::Socket;
+    /// let rooms = io.of_matching(|name| name.starts_with("/room-"));
+    /// rooms.on_connection(|socket: Socket| async move { println!("in {}", socket.namespace().name()) });
+    /// # }
+    /// ```
+    pub fn of_matching(&self, matcher: impl Fn(&str) -> bool + Send + Sync + 'static) -> ParentNamespace {
+        self.add_parent(|template| ParentNamespace::by_name(template, matcher))
     }
 
     /// A family of namespaces that are made when the first client asks for them: `matcher` gets the name and the
     /// credentials, and says whether there is such a namespace. Where several families match, the first one
-    /// registered counts; a namespace made with [`of`](Self::of) comes before all of them.
+    /// registered counts; a namespace that exists already comes before all of them.
     pub fn of_dynamic<F, Fut>(&self, matcher: F) -> ParentNamespace
     where
         F: Fn(String, Payload) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = bool> + Send + 'static,
     {
+        self.add_parent(|template| ParentNamespace::by_request(template, matcher))
+    }
+
+    fn add_parent(&self, make: impl FnOnce(Namespace) -> ParentNamespace) -> ParentNamespace {
         let name = format!("/_{}", self.hub.parents().len());
         let nsp = Nsp::new(&name).unwrap_or_default();
-        let parent = ParentNamespace::new(Namespace::template(nsp, &self.hub), matcher);
+        let parent = make(Namespace::template(nsp, &self.hub));
         self.hub.add_parent(parent.clone());
         parent
     }
@@ -382,7 +447,7 @@ impl Server {
         self.hub.namespaces()
     }
 
-    /// Calls `handler` for every namespace that comes into being from now on.
+    /// Calls `handler` for every namespace that comes into being from now on, before anybody can enter it.
     pub fn on_new_namespace(&self, handler: impl Fn(&Namespace) + Send + Sync + 'static) {
         self.hub.on_new_namespace(Arc::new(handler));
     }
@@ -449,3 +514,6 @@ impl Deref for Server {
         &self.root
     }
 }
+
+/// Where clients look for a server unless they are told.
+const PATH: &str = "/socket.io";

@@ -3,6 +3,7 @@
 //! Which request is answered how the core decides; this file only carries. It serves the connections the server
 //! accepts itself, and as a [`Service`] those of any other hyper or tower server.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use hyper::upgrade::OnUpgrade;
 use socketio_core::engine::Transport;
 use socketio_core::engine::http::{
     self as rules, BadRequest, ExistingRequest, HandshakeRequest, Headers, Kind, Refusal, Request, Response,
-    Route,
+    Route, RouteConfig,
 };
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{Input, Opening};
@@ -130,12 +131,17 @@ impl Headers for Fields<'_> {
 pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B>, from: From) -> Handled {
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let (head, body) = request.into_parts();
-    let exchange = Exchange::new(hub, &head, from);
+    let mut exchange = Exchange::new(hub, &head, from);
+    if hub.admission.hooks.decide_cors() {
+        let cors = hub.admission.hooks.cors_for(exchange.describe()).await;
+        exchange.routes.to_mut().cors = cors;
+    }
+    let exchange = exchange;
     let bundles = hub.admission.client_files.as_ref();
-    if let Some(bundle) = bundles.and_then(|files| files.answer(&hub.admission.routes, &exchange.request())) {
+    if let Some(bundle) = bundles.and_then(|files| files.answer(&exchange.routes, &exchange.request())) {
         return Handled::Response(bundle);
     }
-    let answer = match rules::route(&hub.admission.routes, &exchange.request()) {
+    let answer = match rules::route(&exchange.routes, &exchange.request()) {
         Route::NotOurs if exchange.request().is_upgrade() => return Handled::ForeignUpgrade,
         Route::NotOurs => return Handled::Response(hub.admission.fallback.answer(head)),
         Route::Preflight(response) => return Handled::Response(convert(response)),
@@ -152,6 +158,8 @@ struct Exchange<'a> {
     head: &'a Parts,
     fields: Fields<'a>,
     from: From,
+    /// The server's, unless the application decides on CORS for each request.
+    routes: Cow<'a, RouteConfig>,
     /// Whether it is answered as a request for a websocket.
     upgrade: bool,
 }
@@ -176,13 +184,26 @@ enum Stage {
 
 impl<'a> Exchange<'a> {
     fn new(hub: &'a Arc<Hub>, head: &'a Parts, from: From) -> Self {
-        let mut exchange = Self { hub, head, fields: Fields(&head.headers), from, upgrade: false };
+        let routes = Cow::Borrowed(&hub.admission.routes);
+        let mut exchange = Self { hub, head, fields: Fields(&head.headers), from, routes, upgrade: false };
         exchange.upgrade = hub.admission.routes.is_upgrade(&exchange.request());
         exchange
     }
 
     fn request(&self) -> Request<'_> {
         Request { method: self.head.method.as_str(), target: self.target(), headers: &self.fields }
+    }
+
+    /// What the application is told of it.
+    fn describe(&self) -> Handshake {
+        let info = RequestInfo::new(
+            self.target(),
+            &self.head.headers,
+            self.from.address,
+            self.from.secure,
+            self.hub.runtime.unix_time(),
+        );
+        Handshake { request: Arc::new(info), auth: Payload::EMPTY_OBJECT }
     }
 
     fn target(&self) -> &str {
@@ -198,14 +219,7 @@ impl<'a> Exchange<'a> {
         if self.upgrade && handshake.transport == Transport::Polling {
             return self.turn_away(on_upgrade);
         }
-        let info = RequestInfo::new(
-            self.target(),
-            &self.head.headers,
-            self.from.address,
-            self.from.secure,
-            hub.runtime.unix_time(),
-        );
-        let request = Handshake { request: Arc::new(info), auth: Payload::EMPTY_OBJECT };
+        let request = self.describe();
         let hooks = &hub.admission.hooks;
         if let Err(refusal) = hooks.allow(&request).await {
             return Answered::Refused(refusal);
@@ -344,8 +358,7 @@ impl<'a> Exchange<'a> {
                 (self.compressed(response), stage)
             }
         };
-        let cors =
-            admission.routes.cors.as_ref().map(|cors| cors.headers(&self.request())).unwrap_or_default();
+        let cors = self.routes.cors.as_ref().map(|cors| cors.headers(&self.request())).unwrap_or_default();
         for field in cors {
             add(response.headers_mut(), field.name, &field.value);
         }

@@ -72,7 +72,7 @@ impl Headcount {
         Present(self.clone())
     }
 
-    fn here(&self) -> usize {
+    pub(crate) fn here(&self) -> usize {
         self.here.load(Ordering::Acquire)
     }
 

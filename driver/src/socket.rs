@@ -1,7 +1,7 @@
 //! A socket: one client in one namespace.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -16,16 +16,16 @@ use socketio_core::peer::{Delivery, SendError};
 use socketio_core::rooms::{Room, Selector};
 use socketio_core::socket::recovery::{self, Position};
 use socketio_core::socket::server::Slot;
-use socketio_core::socket::{DisconnectReason, Encoded, Event, FromArgs};
+use socketio_core::socket::{Args, Codec, DisconnectReason, EncodeError, Encoded, Event, FromArgs};
 use socketio_core::{AckId, Instant, Sid};
 
-use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
+use crate::ack::{AckFuture, AckSender, EmitError, Refused, Waiter, unsent};
 use crate::cell::Cell;
 use crate::conn::{Conn, Disconnect};
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::handshake::Handshake;
 use crate::namespace::Namespace;
-use crate::operator::{self, BroadcastOperator, Emitter, Rooms, listed};
+use crate::operator::{self, BroadcastOperator, Emitter, Manner, Rooms, listed};
 use crate::remote::value_of;
 use crate::reply::Reply;
 
@@ -491,7 +491,27 @@ impl Socket {
     /// [`EmitError::Disconnected`] when the socket has left, [`EmitError::Full`] when the client reads too slowly,
     /// [`EmitError::Encode`] when the name is reserved or the arguments do not serialize.
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
-        self.send_event(event, &args, Delivery::Reliable, Compression::Allowed)
+        self.send_event(event, &args, Manner::Reliable, Compression::Allowed)
+    }
+
+    /// Sends an event like [`emit`](Self::emit), but waits for room where the outgoing queue is full: the sender goes at
+    /// the pace of the client. One that does not read at all is gone after a heartbeat.
+    ///
+    /// With connection state recovery nothing is waited for: a client that is too slow is closed, and gets the rest when
+    /// it comes back.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit), but never [`EmitError::Full`].
+    pub async fn emit_when_ready<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
+        let encoded = match self.encode(event, &args)? {
+            encoded if self.identity().pid.is_some() => {
+                return self.send_kept(event, &encoded);
+            }
+            encoded => encoded,
+        };
+        self.show(&encoded);
+        let sent = self.send_when_ready(&encoded).await;
+        sent.map_err(|error| EmitError::new(error, || unsent(&encoded, self.codec())))
     }
 
     /// Sends an event and waits for its acknowledgement, for ever unless a [`timeout`](Self::timeout) says otherwise
@@ -500,7 +520,7 @@ impl Socket {
     /// # Errors
     /// From the future: [`AckError`](crate::AckError).
     pub fn emit_with_ack<R, T: Serialize>(&self, event: &str, args: T) -> AckFuture<R> {
-        self.send_with_ack(event, &args, None)
+        self.send_with_ack(event, &args, Manner::Reliable, None)
     }
 
     /// Waits this long for the acknowledgement.
@@ -510,7 +530,12 @@ impl Socket {
 
     /// Drops the message if the connection is not ready at that instant.
     pub fn volatile(&self) -> Emitter {
-        Emitter { delivery: Delivery::Volatile, ..self.emitter() }
+        Emitter { manner: Manner::Volatile, ..self.emitter() }
+    }
+
+    /// Sends the newest of an event's name only: see [`BroadcastOperator::latest`].
+    pub fn latest(&self) -> Emitter {
+        Emitter { manner: Manner::Latest, ..self.emitter() }
     }
 
     /// Whether transports may compress the message. Default: yes, from the server's threshold on.
@@ -519,31 +544,42 @@ impl Socket {
     }
 
     fn emitter(&self) -> Emitter {
-        let (delivery, compression) = (Delivery::Reliable, Compression::Allowed);
-        Emitter { socket: self.clone(), delivery, compression, timeout: None }
+        let (manner, compression) = (Manner::Reliable, Compression::Allowed);
+        Emitter { socket: self.clone(), manner, compression, timeout: None }
+    }
+
+    fn codec(&self) -> Codec {
+        self.0.cell.hub.config.socket.codec
+    }
+
+    fn encode<T: Serialize>(&self, event: &str, args: &T) -> Result<Encoded, EncodeError> {
+        self.codec().event(self.0.namespace.nsp(), None, event, args)
     }
 
     pub(crate) fn send_event<T: Serialize>(
         &self,
         event: &str,
         args: &T,
-        delivery: Delivery,
+        manner: Manner,
         compression: Compression,
     ) -> Result<(), EmitError> {
-        let codec = self.0.cell.hub.config.socket.codec;
-        let encoded = codec.event(self.0.namespace.nsp(), None, event, args)?;
-        let encoded = encoded.with_compression(compression);
-        if delivery == Delivery::Reliable && self.0.identity.pid.is_some() {
-            // To its own room, as in the reference: so it is kept for the time that it is away.
-            if !self.is_live() {
-                return Err(EmitError::Disconnected);
-            }
-            let own = Selector::default().to(self.id().as_str());
-            self.0.namespace.publish(&own, &encoded, delivery, self.0.cell.hub.now());
-            return Ok(());
+        let encoded = self.encode(event, args)?.with_compression(compression);
+        if manner == Manner::Reliable && self.identity().pid.is_some() {
+            return self.send_kept(event, &encoded);
         }
         self.show(&encoded);
-        Ok(self.send(&encoded, delivery)?)
+        let sent = self.send(event, &encoded, manner);
+        sent.map_err(|error| EmitError::new(error, || unsent(&encoded, self.codec())))
+    }
+
+    /// To its own room, as in the reference: so it is kept for the time that it is away.
+    fn send_kept(&self, event: &str, encoded: &Encoded) -> Result<(), EmitError> {
+        if !self.is_live() {
+            return Err(EmitError::Disconnected);
+        }
+        let own = Selector::default().to(self.id().as_str());
+        self.0.namespace.publish(&own, event, encoded, Manner::Reliable, &self.0.cell.hub);
+        Ok(())
     }
 
     /// Whether messages still reach it, in its namespace or on the way there.
@@ -555,28 +591,46 @@ impl Socket {
         &self,
         event: &str,
         args: &T,
+        manner: Manner,
         timeout: Option<Duration>,
     ) -> AckFuture<R> {
         let hub = &self.0.cell.hub;
         let id = self.0.namespace.next_ack();
-        match hub.config.socket.codec.event(self.0.namespace.nsp(), Some(id), event, args) {
+        match self.codec().event(self.0.namespace.nsp(), Some(id), event, args) {
             Ok(encoded) => AckFuture::new(self.clone(), id, |socket, waiter| {
                 let deadline = timeout.map(|timeout| hub.now() + timeout);
-                socket.send_expecting(&encoded, id, waiter, deadline).map_err(|(error, _)| error.into())
+                let sent = socket.send_expecting(&encoded, id, waiter, deadline, manner);
+                sent.map_err(|(reason, _)| EmitError::new(reason, || unsent(&encoded, self.codec())))
             }),
             Err(error) => AckFuture::failed(error.into()),
         }
     }
 
     pub(crate) fn send_ack<T: Serialize>(&self, id: AckId, args: &T) -> Result<(), EmitError> {
-        let codec = self.0.cell.hub.config.socket.codec;
-        let encoded = codec.ack(self.0.namespace.nsp(), id, args)?;
-        Ok(self.send(&encoded, Delivery::Reliable)?)
+        let encoded = self.codec().ack(self.0.namespace.nsp(), id, args)?;
+        let unsent = || Event::new("", Args::encode(args).unwrap_or_default());
+        self.try_send(&encoded).map_err(|error| EmitError::new(error, unsent))
     }
 
-    fn send(&self, encoded: &Encoded, delivery: Delivery) -> Result<(), SendError> {
-        let sent = self.0.cell.with_peer(|peer| peer.send(self.0.slot, encoded, delivery));
+    /// Sends what must not get lost, if there is room for it.
+    pub(crate) fn try_send(&self, encoded: &Encoded) -> Result<(), SendError> {
+        self.send("", encoded, Manner::Reliable)
+    }
+
+    fn send(&self, name: &str, encoded: &Encoded, manner: Manner) -> Result<(), SendError> {
+        let slot = self.0.slot;
+        let sent = self.0.cell.with_peer(|peer| match manner {
+            Manner::Reliable => peer.send(slot, encoded, Delivery::Reliable),
+            Manner::Volatile => peer.send(slot, encoded, Delivery::Volatile),
+            Manner::Latest => peer.send_latest(slot, name, encoded),
+        });
         sent.unwrap_or(Err(SendError::Disconnected))
+    }
+
+    /// Sends it when there is room.
+    pub(crate) fn send_when_ready(&self, encoded: &Encoded) -> impl Future<Output = Result<(), SendError>> {
+        let slot = self.0.slot;
+        poll_fn(move |cx| self.0.cell.poll_send(cx, |peer| peer.send(slot, encoded, Delivery::Reliable)))
     }
 
     pub(crate) fn send_expecting(
@@ -585,15 +639,21 @@ impl Socket {
         id: AckId,
         waiter: Waiter,
         deadline: Option<Instant>,
-    ) -> Result<(), (SendError, Waiter)> {
+        manner: Manner,
+    ) -> Result<(), (Refused, Waiter)> {
         self.show(encoded);
         let mut waiter = Some(waiter);
         let sent = self.0.cell.with_peer(|peer| match waiter.take() {
-            Some(waiter) => peer.send_with_ack(self.0.slot, encoded, id, waiter, deadline),
+            Some(waiter) if manner != Manner::Reliable && !peer.is_writable() => {
+                Err((Refused::Dropped, waiter))
+            }
+            Some(waiter) => peer
+                .send_with_ack(self.0.slot, encoded, id, waiter, deadline)
+                .map_err(|(error, waiter)| (error.into(), waiter)),
             None => Ok(()),
         });
         match (sent, waiter) {
-            (None, Some(waiter)) => Err((SendError::Disconnected, waiter)),
+            (None, Some(waiter)) => Err((Refused::Disconnected, waiter)),
             (sent, _) => sent.unwrap_or(Ok(())),
         }
     }
@@ -604,8 +664,8 @@ impl Socket {
     }
 
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
-    pub(crate) fn deliver(&self, encoded: &Encoded, delivery: Delivery) {
-        if self.send(encoded, delivery) == Err(SendError::Full) {
+    pub(crate) fn deliver(&self, name: &str, encoded: &Encoded, manner: Manner) {
+        if self.send(name, encoded, manner) == Err(SendError::Full) {
             self.give_up();
         }
     }
@@ -617,16 +677,17 @@ impl Socket {
         id: AckId,
         waiter: Waiter,
         deadline: Option<Instant>,
-    ) -> Result<(), (SendError, Waiter)> {
-        let sent = self.send_expecting(encoded, id, waiter, deadline);
-        if matches!(sent, Err((SendError::Full, _))) {
+        manner: Manner,
+    ) -> Result<(), (Refused, Waiter)> {
+        let sent = self.send_expecting(encoded, id, waiter, deadline, manner);
+        if matches!(sent, Err((Refused::Full, _))) {
             self.give_up();
         }
         sent
     }
 
-    fn give_up(&self) {
-        tracing::debug!(socket = %self.id(), "closed: reads too slowly for a broadcast");
+    pub(crate) fn give_up(&self) {
+        tracing::debug!(socket = %self.id(), "closed: reads too slowly");
         let now = self.0.cell.hub.now();
         self.0.cell.with_peer(|peer| peer.give_up(now));
     }

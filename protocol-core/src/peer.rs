@@ -4,8 +4,10 @@
 //! rooms, handlers or other clients. Events of the session never reach the driver raw: messages become events of
 //! sockets, and the end of the session ends every socket first.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use serde::Serialize;
 
@@ -78,6 +80,16 @@ pub struct Peer<W> {
     connection: Connection<W>,
     outputs: VecDeque<Output<W>>,
     closed: Option<CloseReason>,
+    /// What waits for the connection to be ready, in the order in which their names began to wait.
+    latest: Vec<Latest>,
+}
+
+/// The newest message of its name for a socket.
+#[derive(Debug)]
+struct Latest {
+    slot: Slot,
+    name: Box<str>,
+    encoded: Encoded,
 }
 
 impl<W> Peer<W> {
@@ -95,7 +107,8 @@ impl<W> Peer<W> {
 
     fn new(config: Arc<Config>, session: Session, now: Instant) -> Self {
         let connection = Connection::new(&config.socket, session.revision(), now);
-        let mut peer = Self { config, session, connection, outputs: VecDeque::new(), closed: None };
+        let mut peer =
+            Self { config, session, connection, outputs: VecDeque::new(), closed: None, latest: Vec::new() };
         peer.drain(now);
         peer
     }
@@ -253,6 +266,45 @@ impl<W> Peer<W> {
         Ok(self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())?)
     }
 
+    /// Whether a message would leave at once: what [`Delivery::Volatile`] asks.
+    pub fn is_writable(&self) -> bool {
+        self.session.is_writable()
+    }
+
+    /// Sends an event of which only the newest of its name matters: at once, or else when the connection is ready, in
+    /// the place of the one of this name that waits for the same. A client is owed at most 64 of them; the one whose
+    /// name has waited longest is dropped first.
+    ///
+    /// # Errors
+    /// [`SendError::Disconnected`] when the socket has left.
+    pub fn send_latest(&mut self, slot: Slot, name: &str, encoded: &Encoded) -> Result<(), SendError> {
+        if !self.connection.is_live(slot) {
+            return Err(SendError::Disconnected);
+        }
+        match self.latest.iter_mut().find(|latest| latest.slot == slot && *latest.name == *name) {
+            Some(latest) => latest.encoded = encoded.clone(),
+            None => self.latest.push(Latest { slot, name: name.into(), encoded: encoded.clone() }),
+        }
+        if self.latest.len() > MAX_LATEST {
+            self.latest.remove(0);
+        }
+        self.release_latest();
+        Ok(())
+    }
+
+    /// Queues what waited for the connection to be ready, if it is.
+    fn release_latest(&mut self) {
+        if self.latest.is_empty() || !self.session.is_writable() {
+            return;
+        }
+        for Latest { slot, encoded, .. } in core::mem::take(&mut self.latest) {
+            if self.connection.is_live(slot) {
+                // Only a queue that is bounded by less than one such message is too small for it.
+                let _ = self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression());
+            }
+        }
+    }
+
     /// Queues an event and waits for its acknowledgement `id`, which must be the one in `encoded`.
     ///
     /// # Errors
@@ -301,7 +353,7 @@ impl<W> Peer<W> {
 
     /// Makes every socket leave its namespace, tells the client, and closes the connection when that is sent.
     pub fn disconnect(&mut self, now: Instant) {
-        let slots: alloc::vec::Vec<_> = self.connection.slots().collect();
+        let slots: Vec<_> = self.connection.slots().collect();
         slots.into_iter().for_each(|slot| self.leave(slot, now));
         self.close(now);
     }
@@ -355,6 +407,7 @@ impl<W> Peer<W> {
                 self.take(output);
             }
         }
+        self.release_latest();
     }
 
     fn take(&mut self, output: engine::Output) {
@@ -370,6 +423,7 @@ impl<W> Peer<W> {
                 engine::Event::Drained => Event::Drained,
                 engine::Event::Closed(reason) => {
                     self.closed = Some(reason);
+                    self.latest = Vec::new();
                     self.connection.close(reason.into());
                     self.take_events();
                     Event::Closed(reason)
@@ -401,6 +455,9 @@ impl<W> Peer<W> {
 
 /// Outputs an idle client may keep room for: as many as a busy one has between two turns.
 const IDLE_OUTPUTS: usize = 16;
+
+/// Names of which one client is owed the newest message: more than any page shows at a time.
+const MAX_LATEST: usize = 64;
 
 const SLOW_CONSUMER: CloseReason = CloseReason::TransportError(TransportFault::SlowConsumer);
 

@@ -51,6 +51,13 @@ impl Stage {
         Self { rt, server, at, tasks, base: 1 }
     }
 
+    /// A server that keeps what clients miss: one more task is no sign of somebody who is here, as long as it keeps
+    /// anything.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        Self { base: self.base + 1, ..self }
+    }
+
     /// A server on the clients of somebody else's listener, which `mount` starts.
     pub async fn mounted(rt: Arc<dyn Runtime>, mount: impl AsyncFnOnce(&Server) -> SocketAddr) -> Self {
         let (counting, tasks) = Counting::new(Arc::clone(&rt));

@@ -9,13 +9,13 @@ use std::time::Duration;
 use serde::Serialize;
 use socketio_core::socket::client::{ConnectError, DisconnectReason, Reply};
 use socketio_core::socket::server::Slot;
-use socketio_core::socket::{Delivery, EncodeError, Event, FromArgs, Nsp};
+use socketio_core::socket::{Args, Delivery, EncodeError, Event, FromArgs, Nsp};
 use socketio_core::{AckId, Sid};
 
 use super::auth::Auth;
 use super::cell::{Cell, Glance, NotConnected};
 use super::stream::{Channel, Events, Gauge, Received};
-use crate::ack::{AckFuture, AckSender, EmitError, Waiter};
+use crate::ack::{AckFuture, AckSender, EmitError, Waiter, unsent};
 use crate::dispatch::{Asked, BoxError, ListenerId, Position, Table};
 use crate::reply;
 
@@ -420,7 +420,8 @@ impl Socket {
     pub(crate) fn send_ack<T: Serialize>(&self, reply: Reply, args: &T) -> Result<(), EmitError> {
         let encoded = self.cell.codec().ack(&self.own.nsp, reply.id(), args)?;
         let sent = self.cell.with_manager(|manager, _| manager.send_reply(reply, &encoded));
-        Ok(sent.ok_or(EmitError::Disconnected)??)
+        let unsent = || Event::new("", Args::encode(args).unwrap_or_default());
+        sent.ok_or(EmitError::Disconnected)?.map_err(|error| EmitError::new(error, unsent))
     }
 
     pub(crate) fn forget_ack(&self, id: AckId) {
@@ -466,7 +467,8 @@ impl Emitter {
             own.table().see_outgoing(&self.socket, &event);
         }
         let sent = cell.with_manager(|manager, now| manager.send(own.slot, &encoded, self.delivery, now));
-        Ok(sent.ok_or(EmitError::Disconnected)??)
+        let unsent = || unsent(&encoded, cell.codec());
+        sent.ok_or(EmitError::Disconnected)?.map_err(|error| EmitError::new(error, unsent))
     }
 
     /// Sends an event and waits for its acknowledgement.
@@ -493,7 +495,7 @@ impl Emitter {
             manager.send_with_ack(own.slot, event, self.delivery, waiter, self.timeout, now)
         });
         // The waiter that comes back is dropped without the lock.
-        sent.ok_or(EmitError::Disconnected)?.map_err(|(error, _)| error.into())
+        sent.ok_or(EmitError::Disconnected)?.map_err(|(error, _)| EmitError::new(error, || event.clone()))
     }
 }
 

@@ -25,7 +25,11 @@ impl Pump {
         let auth = auth.map_or(Payload::EMPTY_OBJECT, |auth| auth.detached());
         let hub = &self.cell.hub;
         match hub.enter(nsp) {
-            Some(namespace) => self.join(slot, nsp, auth, namespace, cx),
+            Some(namespace) if namespace.is_ready() => self.join(slot, nsp, auth, namespace, cx),
+            Some(namespace) => {
+                let wait = parent::wait(namespace, slot, nsp.clone(), auth);
+                self.run(wait, cx);
+            }
             None if hub.parents().is_empty() => log_refusal(self.cell.pump(|peer| peer.refuse_unknown(slot))),
             None => {
                 let lookup = parent::look_up(hub.clone(), slot, nsp.clone(), auth);
@@ -167,6 +171,7 @@ impl Pump {
         }
         self.forget(&socket);
         socket.set_connected(false);
+        self.cell.wake_senders();
         if was_connected {
             for table in tables.iter() {
                 table.disconnect_tasks(&socket, reason).for_each(|task| self.run(task, cx));
@@ -198,6 +203,8 @@ impl Pump {
             let session =
                 recovery::Session { sid, pid, rooms: socket.rooms(), data: socket.raw_data(), since };
             log.persist(session, self.cell.hub.now());
+            drop(log);
+            socket.namespace().watch_recovery(&self.cell.hub.runtime);
         }
     }
 

@@ -23,7 +23,7 @@ impl Pump {
             Event::Upgraded(transport) => {
                 tracing::debug!(sid = %self.cell.sid(), transport = transport.name(), "upgraded");
             }
-            Event::Drained => {}
+            Event::Drained => self.cell.wake_senders(),
             Event::Closed(reason) => {
                 tracing::debug!(sid = %self.cell.sid(), %reason, "session closed");
                 self.flush_backlog(cx);

@@ -60,7 +60,7 @@ pub(crate) struct Pump {
     /// How the client broke the protocol, if that is why it goes.
     violation: Option<ProtocolError>,
     /// Counts this client as one that is here.
-    _present: Present,
+    present: Option<Present>,
     /// Around all that is done for this client, its handlers included: what they log can be told apart. The number says
     /// nothing to anybody else, unlike the session id.
     span: tracing::Span,
@@ -90,7 +90,7 @@ impl Pump {
             next: None,
             closed: false,
             violation: None,
-            _present: present,
+            present: Some(present),
             span,
             recorded,
         }
@@ -255,6 +255,13 @@ impl Future for Pump {
         scratch.give_back();
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        drop(self.present.take());
+        self.cell.hub.retire_if_over();
     }
 }
 

@@ -83,6 +83,8 @@ pub enum Command {
     RefuseUnknown { slot: u32 },
     /// [`Peer::send`](socketio_core::peer::Peer::send).
     Send { slot: u32, packet: Packet, volatile: bool },
+    /// [`Peer::send_latest`](socketio_core::peer::Peer::send_latest).
+    SendLatest { slot: u32, name: String, packet: Packet },
     /// [`Peer::send_with_ack`](socketio_core::peer::Peer::send_with_ack), with the deadline in microseconds.
     SendWithAck { slot: u32, packet: Packet, id: u64, deadline: Option<u64> },
     /// [`Peer::forget_ack`](socketio_core::peer::Peer::forget_ack).
@@ -226,6 +228,10 @@ impl Command {
 
     pub(super) fn send(slot: Slot, encoded: &Encoded, delivery: Delivery) -> Self {
         Self::Send { slot: slot.0, packet: Packet::of(encoded), volatile: delivery == Delivery::Volatile }
+    }
+
+    pub(super) fn send_latest(slot: Slot, name: &str, encoded: &Encoded) -> Self {
+        Self::SendLatest { slot: slot.0, name: name.into(), packet: Packet::of(encoded) }
     }
 
     pub(super) fn send_with_ack(slot: Slot, encoded: &Encoded, id: AckId, deadline: Option<Instant>) -> Self {

@@ -134,6 +134,12 @@ impl Recorded {
         self.note_error(result)
     }
 
+    pub(crate) fn send_latest(&mut self, slot: Slot, name: &str, encoded: &Encoded) -> Result<(), SendError> {
+        self.note(|| Command::send_latest(slot, name, encoded).into());
+        let result = self.peer.send_latest(slot, name, encoded);
+        self.note_error(result)
+    }
+
     pub(crate) fn send_with_ack(
         &mut self,
         slot: Slot,

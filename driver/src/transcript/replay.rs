@@ -163,6 +163,9 @@ impl Command {
                 let delivery = if *volatile { Delivery::Volatile } else { Delivery::Reliable };
                 peer.send(Slot(*slot), &packet.encoded(), delivery).map_err(|error| error.to_string())
             }
+            Self::SendLatest { slot, name, packet } => {
+                peer.send_latest(Slot(*slot), name, &packet.encoded()).map_err(|error| error.to_string())
+            }
             Self::SendWithAck { slot, packet, id, deadline } => {
                 let deadline = deadline.map(Instant::from_micros);
                 peer.send_with_ack(Slot(*slot), &packet.encoded(), AckId(*id), (), deadline)

@@ -570,6 +570,44 @@ fn a_volatile_message_is_dropped_when_it_could_not_leave_at_once() {
     assert_eq!(rig.try_send(9, "d", Delivery::Volatile), Err(SendError::Disconnected));
 }
 
+/// Sends `text` as the newest of the event `name`.
+fn latest(rig: &mut Rig, slot: u32, name: &str, text: &str) -> Result<(), SendError> {
+    let encoded = Codec::Text.event(&Nsp::ROOT, None, name, text).unwrap();
+    rig.peer.send_latest(Slot(slot), name, &encoded)
+}
+
+#[test]
+fn of_the_latest_the_newest_waits_until_the_connection_is_ready() {
+    let mut rig = Rig::websocket();
+    latest(&mut rig, 0, "a", "at once").unwrap();
+    rig.drain().says(&[r#"0> 42["a","at once"]"#]);
+    for (name, text) in [("a", "1"), ("b", "2"), ("a", "3")] {
+        latest(&mut rig, 0, name, text).unwrap();
+    }
+    rig.drain().says(&[]);
+    rig.handle(Input::Flushed(Lane(0))).says(&[r#"0> 42["a","3"]"#, r#"0> 42["b","2"]"#]);
+    // Behind what is queued already.
+    latest(&mut rig, 0, "a", "4").unwrap();
+    rig.send("reliable");
+    rig.handle(Input::Flushed(Lane(0))).says(&[r#"0> 42["reliable"]"#]);
+    rig.handle(Input::Flushed(Lane(0))).says(&[r#"0> 42["a","4"]"#]);
+    assert_eq!(latest(&mut rig, 9, "a", "5"), Err(SendError::Disconnected));
+}
+
+#[test]
+fn of_the_latest_as_many_names_as_the_limit_wait_and_none_for_who_has_left() {
+    let mut rig = Rig::polling();
+    for number in 0..MAX_LATEST + 1 {
+        latest(&mut rig, 0, &format!("{number}"), "x").unwrap();
+    }
+    assert_eq!(rig.peer.latest.len(), MAX_LATEST);
+    assert_eq!(&*rig.peer.latest[0].name, "1");
+    rig.post(1, "41").get(2);
+    rig.said.clear();
+    assert!(rig.peer.latest.is_empty());
+    latest(&mut rig, 0, "a", "x").unwrap_err();
+}
+
 #[test]
 fn a_socket_that_is_joining_can_be_sent_to_before_its_connect() {
     let mut rig = Rig::open(Config::default(), Revision::V4, Transport::Websocket);

@@ -17,6 +17,7 @@ use core::time::Duration;
 
 use super::{Codec, Encoded};
 use crate::rooms::{Room, Selector};
+use crate::time::earliest;
 use crate::{Instant, Sid};
 
 /// Bounds of a [`Log`].
@@ -169,6 +170,27 @@ impl<D> Log<D> {
         )
     }
 
+    /// Forgets what is too old at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to forget, or `None` if there is nothing.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let event = self.entries.front().map(|entry| entry.at);
+        let client = self.ages.front().map(|(at, _)| *at);
+        let kept_for = self.config.max_disconnection_duration + Duration::from_micros(1);
+        earliest(event, client).map(|at| at + kept_for)
+    }
+
+    /// Forgets everything. Who comes back is somebody new.
+    pub fn clear(&mut self) {
+        self.entries = VecDeque::new();
+        self.bytes = 0;
+        self.sessions = BTreeMap::new();
+        self.ages = VecDeque::new();
+    }
+
     fn index(&self, position: Position) -> Option<usize> {
         let first = self.next - self.entries.len() as u64;
         usize::try_from(position.0.checked_sub(first)?).ok()
@@ -304,6 +326,29 @@ mod tests {
         assert!(log.restore("a", Some("epoch.0"), START + over).is_some());
         assert_eq!(log.restore("b", Some("epoch.0"), START + over + Duration::from_micros(1)), None);
         assert_eq!((log.entries.len(), log.bytes, log.sessions.len(), log.ages.len()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn it_says_when_there_is_something_to_forget() {
+        let config = Config::default();
+        let over = config.max_disconnection_duration + Duration::from_micros(1);
+        let later = START + Duration::from_secs(1);
+        let mut log = log(config);
+        assert_eq!(log.poll_timeout(), None);
+        log.persist(session(&log, "a", &[]), START);
+        log.record(&Selector::default(), &event("x"), later);
+        assert_eq!(log.poll_timeout(), Some(START + over));
+        log.handle_timeout(START + over);
+        assert_eq!((log.entries.len(), log.sessions.len(), log.ages.len()), (1, 0, 0));
+        assert_eq!(log.poll_timeout(), Some(later + over));
+        log.handle_timeout(later + over);
+        assert_eq!((log.entries.len(), log.bytes, log.poll_timeout()), (0, 0, None));
+        // Whoever was away when all is forgotten is somebody new, and nobody gets a gap.
+        log.record(&Selector::default(), &event("x"), later);
+        log.persist(session(&log, "b", &[]), later);
+        log.clear();
+        assert_eq!((log.entries.len(), log.bytes, log.poll_timeout()), (0, 0, None));
+        assert_eq!(log.restore("b", None, later), None);
     }
 
     #[test]

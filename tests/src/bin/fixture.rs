@@ -249,11 +249,15 @@ fn namespaces<R: Runtime + Default>(io: &Server) {
             let _ = socket.emit("handled", ());
         });
     });
-    let dynamic = io.of_dynamic(|name, _| async move {
+    io.on_new_namespace(|nsp| {
+        if nsp.name().starts_with("/dynamic-") {
+            common(nsp);
+        }
+    });
+    io.of_matching(|name| {
         let digits = name.strip_prefix("/dynamic-").unwrap_or_default();
         !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
     });
-    common(&dynamic);
     io.of("/slow").use_middleware(|_| async {
         let runtime = R::default();
         runtime.timer(runtime.now() + Duration::from_millis(200)).await;

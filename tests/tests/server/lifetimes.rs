@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Ack, Server, ServerBuilder, Socket};
+use socketio_driver::{Ack, Namespace, Server, ServerBuilder, Socket};
 use socketio_tests::client::{Client, How};
 use socketio_tests::io::{sleep, timeout};
 use socketio_tests::on_every_runtime;
@@ -130,6 +130,59 @@ async fn what_the_handlers_of_a_socket_capture_goes_with_it(rt: Arc<dyn Runtime>
     }
 }
 
+/// Handlers often capture the namespace or the server that they are set on: such rings must break when they are over.
+async fn what_holds_itself_by_its_handlers_is_freed(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.cleanup_empty_child_namespaces(true)).await;
+    let (server, token) = (&stage.server, Arc::new(()));
+    let parent = server.of_matching(|name| name.starts_with("/child"));
+    let set = |space: Namespace| {
+        let (held, server, captured) = (Arc::clone(&token), server.clone(), space.clone());
+        space.on("e", move |_: Socket, (): ()| {
+            let _ = (&held, &server, &captured);
+            async {}
+        });
+    };
+    // A child, when it is cleaned up.
+    let child = server.of("/child");
+    set(child.clone());
+    let mut c = stage.joined().await;
+    c.connect("/child").await;
+    assert_eq!(Arc::strong_count(&token), 2);
+    c.send("1/child,").await;
+    stage.until("what the child's handlers held is freed", || Arc::strong_count(&token) == 1).await;
+    // Nor does a handle that is left over bring it back to life.
+    set(child);
+    assert_eq!(Arc::strong_count(&token), 1);
+
+    // Everything else, when the server is closed and the last one has gone.
+    let log = Log::default();
+    let seen = log.clone();
+    server.on_disconnect(move |_: Socket, reason| {
+        seen.add(reason);
+        async {}
+    });
+    ["/", "/other", "/child"].into_iter().for_each(|name| set(server.of(name)));
+    let (held, server, captured) = (Arc::clone(&token), server.clone(), parent.clone());
+    parent.on_connection(move |_: Socket| {
+        let _ = (&held, &server, &captured);
+        async {}
+    });
+    let (held, server) = (Arc::clone(&token), stage.server.clone());
+    stage.server.on_new_namespace(move |_| drop((Arc::clone(&held), server.clone())));
+    let (held, server) = (Arc::clone(&token), stage.server.clone());
+    stage.server.of_dynamic(move |_, _| {
+        let _ = (&held, &server);
+        async { false }
+    });
+    assert_eq!(Arc::strong_count(&token), 7);
+    stage.server.close();
+    drop(c);
+    log.expect(&stage, &["server shutting down"]).await;
+    stage.until("what all handlers held is freed", || Arc::strong_count(&token) == 1).await;
+    set(stage.server.of("/"));
+    assert_eq!(Arc::strong_count(&token), 1);
+}
+
 async fn a_closed_server_opens_nothing(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
     stage.server.close();
@@ -147,5 +200,6 @@ on_every_runtime!(
     a_server_that_is_closed_and_dropped_is_freed,
     a_server_that_listens_lives_without_handles,
     a_server_that_only_serves_connections_goes_with_the_last_one,
+    what_holds_itself_by_its_handlers_is_freed,
     what_the_handlers_of_a_socket_capture_goes_with_it,
 );

@@ -1,13 +1,16 @@
 //! Namespaces: several on one connection, each with its own sockets, handlers and end.
 
-use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Ack, Socket};
+use socketio_driver::{Ack, Namespace, Socket};
 use socketio_tests::client::How;
+use socketio_tests::every_runtime::on_tokio;
 use socketio_tests::on_every_runtime;
-use socketio_tests::stage::{Log, Stage};
+use socketio_tests::stage::{Log, SETTLED, Stage};
 
 async fn a_connection_carries_several_namespaces(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
@@ -82,7 +85,74 @@ async fn leaving_the_last_namespace_does_not_end_the_connection(rt: Arc<dyn Runt
     stage.is_empty_after(c).await;
 }
 
+async fn a_family_by_name_takes_who_is_asked_for_by_the_application_too(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let log = Log::default();
+    let rooms = stage.server.of_matching(|name| name.starts_with("/room-"));
+    let later = stage.server.of_matching(|name| name.starts_with("/room"));
+    for (family, name) in [(&rooms, "rooms"), (&later, "later")] {
+        let seen = log.clone();
+        family.on_connection(move |socket: Socket| {
+            seen.add(format!("{name} {}", socket.namespace().name()));
+            async {}
+        });
+    }
+    let plain = stage.server.of("/hall");
+    let mine = stage.server.of("room-1");
+    assert_eq!(rooms.children().iter().map(Namespace::name).collect::<Vec<_>>(), ["/room-1"]);
+    assert!(later.children().is_empty());
+    let mut c = stage.websocket().await;
+    for name in ["/room-1", "/room-2", "/room3", "/hall"] {
+        c.connect(name).await;
+    }
+    log.expect(&stage, &["rooms /room-1", "rooms /room-2", "later /room3"]).await;
+    rooms.emit("all", 1).unwrap();
+    c.expect(r#"2/room-1,["all",1]"#).await;
+    c.expect(r#"2/room-2,["all",1]"#).await;
+    mine.emit("mine", ()).unwrap();
+    c.expect(r#"2/room-1,["mine"]"#).await;
+    assert_eq!(plain.sockets_count(), 1);
+    stage.is_empty_in_after(&["/room-1", "/room-2", "/room3", "/hall"], c).await;
+}
+
+/// Two clients want a namespace that does not exist: the second one comes while the application is still told of it.
+#[test]
+fn nobody_enters_a_namespace_before_the_application_has_heard_of_it() {
+    on_tokio("nobody_enters_a_namespace_before_the_application_has_heard_of_it", async |rt| {
+        let stage = Stage::new(rt).await;
+        stage.server.of_matching(|name| name == "/new");
+        let log = Log::default();
+        let (told, is_told) = channel();
+        let (go_on, may_go_on) = channel();
+        let (may_go_on, seen) = (Mutex::new(may_go_on), log.clone());
+        stage.server.on_new_namespace(move |space: &Namespace| {
+            told.send(()).unwrap();
+            tokio::task::block_in_place(|| may_go_on.lock().unwrap().recv().unwrap());
+            let seen = seen.clone();
+            space.on_connection(move |_: Socket| {
+                seen.add("entered");
+                async {}
+            });
+        });
+        let (mut first, mut second) = (stage.websocket().await, stage.websocket().await);
+        first.send("0/new,").await;
+        while is_told.try_recv().is_err() {
+            stage.wait(Duration::from_millis(1)).await;
+        }
+        second.send("0/new,").await;
+        second.expect_nothing_for(SETTLED).await;
+        assert!(log.is_empty());
+        go_on.send(()).unwrap();
+        for client in [&mut first, &mut second] {
+            assert!(client.packet().await.starts_with(r#"0/new,{"sid":"#));
+        }
+        log.expect(&stage, &["entered", "entered"]).await;
+        stage.is_empty_in_after(&["/new"], vec![first, second]).await;
+    });
+}
+
 on_every_runtime!(
+    a_family_by_name_takes_who_is_asked_for_by_the_application_too,
     a_connection_carries_several_namespaces,
     an_unknown_namespace_is_refused_and_the_others_stay,
     leaving_the_last_namespace_does_not_end_the_connection,

@@ -1,11 +1,13 @@
 //! The options and hooks of a server that decide about requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use socketio_driver::http::HeaderValue;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{BoxError, Handshake, Message, Sid, Socket};
+use socketio_driver::{BoxError, Cors, Handshake, Message, Origin, Sid, Socket};
 use socketio_tests::client::{Client, Frame, Gone, How, Http, PATH, Response, WebSocket};
+use socketio_tests::io::sleep;
 use socketio_tests::on_every_runtime;
 use socketio_tests::pipe::pipe;
 use socketio_tests::stage::{Log, Stage};
@@ -136,6 +138,71 @@ async fn a_server_has_its_own_path(rt: Arc<dyn Runtime>) {
     stage.server.close();
 }
 
+async fn the_slash_at_the_end_can_be_left_out(rt: Arc<dyn Runtime>) {
+    // In whatever order they are said.
+    for slash_first in [true, false] {
+        let stage = Stage::with(Arc::clone(&rt), |options| match slash_first {
+            true => options.add_trailing_slash(false).path("/chat/"),
+            false => options.path("/chat").add_trailing_slash(false),
+        })
+        .await;
+        let mut http = Http::connect(&*stage.rt, stage.at).await.unwrap();
+        for (path, status) in [("/chat", 200), ("/chat/", 200), ("/chats", 200), ("/cha", 404)] {
+            let response = http.fetch(&format!("{path}?EIO=4&transport=polling")).await.unwrap();
+            assert_eq!(response.status, status, "{path}");
+        }
+        stage.server.close();
+    }
+}
+
+async fn cors_may_be_decided_for_each_request_in_its_own_time(rt: Arc<dyn Runtime>) {
+    let clock = Arc::clone(&rt);
+    let stage = Stage::with(rt, |options| {
+        options.cors_for(move |request: Handshake| {
+            let clock = Arc::clone(&clock);
+            async move {
+                sleep(&*clock, Duration::from_millis(5)).await;
+                match request.header("origin")? {
+                    "http://ours" => Cors::new(Origin::Mirror).ok().map(|cors| cors.credentials(true)),
+                    "http://theirs" => Cors::new(Origin::List(Vec::new())).ok(),
+                    "http://broken" => panic!("as it was told"),
+                    _ => None,
+                }
+            }
+        })
+    })
+    .await;
+    let target = format!("{PATH}?EIO=4&transport=polling");
+    let mut http = Http::connect(&*stage.rt, stage.at).await.unwrap();
+    let rows = [
+        ("http://ours", Some("http://ours"), Some("Origin"), Some("true")),
+        ("http://theirs", None, Some("Origin"), None),
+        ("http://nobodys", None, None, None),
+        ("http://broken", None, None, None),
+    ];
+    for (origin, allowed, vary, credentials) in rows {
+        for method in ["GET", "OPTIONS"] {
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\n\r\n");
+            http.send(head.as_bytes()).await.unwrap();
+            let response = http.response().await.unwrap();
+            let is_preflight = method == "OPTIONS" && vary.is_some();
+            let status = if is_preflight {
+                204
+            } else if method == "GET" {
+                200
+            } else {
+                400
+            };
+            assert_eq!(response.status, status, "{method} {origin}");
+            assert_eq!(response.header("access-control-allow-origin"), allowed, "{origin}");
+            let named_first = response.header("vary").map(|vary| vary.split(',').next().unwrap());
+            assert_eq!(named_first, vary, "{origin}");
+            assert_eq!(response.header("access-control-allow-credentials"), credentials, "{origin}");
+        }
+    }
+    stage.server.close();
+}
+
 async fn refused_requests_are_shown(rt: Arc<dyn Runtime>) {
     let log = Log::default();
     let seen = log.clone();
@@ -181,6 +248,8 @@ async fn an_encrypted_connection_is_known_as_one(rt: Arc<dyn Runtime>) {
 }
 
 on_every_runtime!(
+    cors_may_be_decided_for_each_request_in_its_own_time,
+    the_slash_at_the_end_can_be_left_out,
     an_encrypted_connection_is_known_as_one,
     requests_are_allowed_or_refused_with_words,
     ids_are_made_by_the_application,

@@ -148,7 +148,8 @@ async fn what_a_client_missed_is_recovered(rt: Arc<dyn Runtime>) {
     let stage = Stage::with(rt, |builder| {
         builder.parser(Codec::custom(&Telegrams)).connection_state_recovery(recovery::Config::default())
     })
-    .await;
+    .await
+    .keeping();
     let mut c = stage.websocket().await;
     c.send("0/ ").await;
     let (_, answer) = receive(&mut c).await;

@@ -1,6 +1,7 @@
 //! Connection state recovery, as far as only an application can see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use socketio_driver::runtime::Runtime;
@@ -24,6 +25,7 @@ async fn middlewares_are_skipped_unless_they_are_not_to_be(rt: Arc<dyn Runtime>)
     for skip_middlewares in [true, false] {
         let config = RecoveryConfig { skip_middlewares, ..RecoveryConfig::default() };
         let stage = Stage::with(Arc::clone(&rt), |options| options.connection_state_recovery(config)).await;
+        let stage = stage.keeping();
         let log = Log::default();
         let asked = log.clone();
         stage.server.use_middleware(move |_: Socket| {
@@ -48,4 +50,30 @@ async fn middlewares_are_skipped_unless_they_are_not_to_be(rt: Arc<dyn Runtime>)
     }
 }
 
-on_every_runtime!(middlewares_are_skipped_unless_they_are_not_to_be);
+/// The task that forgets is there as long as there is something to forget.
+async fn what_was_kept_is_forgotten_in_time_even_if_nobody_comes(rt: Arc<dyn Runtime>) {
+    let max_disconnection_duration = Duration::from_millis(100);
+    let config = RecoveryConfig { max_disconnection_duration, ..RecoveryConfig::default() };
+    let stage = Stage::with(rt, |options| options.connection_state_recovery(config)).await;
+    for _ in 0..2 {
+        let start = stage.rt.now();
+        cut(&stage).await;
+        assert_eq!(stage.tasks(), 2);
+        stage.until("all is forgotten", || stage.tasks() == 1).await;
+        assert!(stage.rt.now().saturating_since(start) >= max_disconnection_duration);
+    }
+    // Nor does it outlive the server.
+    let stage = Stage::with(Arc::clone(&stage.rt), |options| {
+        options.connection_state_recovery(RecoveryConfig::default())
+    })
+    .await;
+    let claim = cut(&stage).await;
+    assert!(claim["pid"].is_string());
+    stage.server.close();
+    stage.until("no task is left", || stage.tasks() == 0).await;
+}
+
+on_every_runtime!(
+    middlewares_are_skipped_unless_they_are_not_to_be,
+    what_was_kept_is_forgotten_in_time_even_if_nobody_comes,
+);

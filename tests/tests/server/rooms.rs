@@ -1,7 +1,10 @@
 //! Rooms and broadcasts: who gets a message, and that everybody gets it once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Bytes, Socket};
@@ -49,6 +52,35 @@ async fn a_message_reaches_whom_it_is_for_once(rt: Arc<dyn Runtime>) {
     io.to("nobody").emit("none", ()).unwrap();
     io.to(sockets[2].id()).emit("private", ()).unwrap();
     expect_each(&stage, &mut clients, [&[], &[], &["private"]]).await;
+    stage.is_empty_after((clients, sockets)).await;
+}
+
+/// Counts how often it is written.
+struct Counted(AtomicUsize);
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0.fetch_add(1, Ordering::SeqCst) as u64)
+    }
+}
+
+async fn a_broadcast_is_encoded_once_for_all(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let (mut clients, sockets) = three(&stage).await;
+    let counted = Counted(AtomicUsize::new(0));
+    stage.server.emit("count", &counted).unwrap();
+    for client in &mut clients {
+        client.expect(r#"2["count",0]"#).await;
+    }
+    let acks = stage.server.timeout(Duration::from_secs(5)).emit_with_ack::<u32, _>("ask", &counted).unwrap();
+    for client in &mut clients {
+        let packet = client.packet().await;
+        assert!(packet.ends_with(r#"["ask",1]"#), "{packet}");
+        let id = packet.trim_start_matches('2').split('[').next().unwrap();
+        client.send(&format!("3{id}[1]")).await;
+    }
+    assert_eq!(acks.await.unwrap(), [1, 1, 1]);
+    assert_eq!(counted.0.load(Ordering::SeqCst), 2);
     stage.is_empty_after((clients, sockets)).await;
 }
 
@@ -176,6 +208,7 @@ async fn hear(client: &mut Client, next: &mut [u32]) -> u32 {
 }
 
 on_every_runtime!(
+    a_broadcast_is_encoded_once_for_all,
     a_broadcast_of_a_socket_leaves_it_out,
     a_message_reaches_whom_it_is_for_once,
     a_socket_knows_its_rooms_and_leaves_them,

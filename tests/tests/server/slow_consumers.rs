@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{BufferLimits, Bytes, DisconnectReason, EmitError, Socket};
+use socketio_driver::{Ack, AckError, AckSender, BufferLimits, Bytes, DisconnectReason, EmitError, Socket};
 use socketio_tests::client::{How, event_packet};
 use socketio_tests::io::timeout;
 use socketio_tests::on_every_runtime;
-use socketio_tests::stage::{Log, SETTLED, Stage};
+use socketio_tests::stage::{Log, PATIENCE, SETTLED, Stage};
 
 async fn a_volatile_message_is_dropped_where_nobody_listens(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
@@ -47,7 +47,12 @@ async fn a_full_queue_is_an_error_and_loses_nothing(rt: Arc<dyn Runtime>) {
         for number in 0..3 {
             socket.emit("n", round * 10 + number).unwrap();
         }
-        assert!(matches!(socket.emit("n", "lost"), Err(EmitError::Full)));
+        // What was not sent comes back, to be sent another time.
+        let Err(EmitError::Full(unsent)) = socket.emit("n", ("again", Bytes::from_static(b"x"))) else {
+            panic!("it is full")
+        };
+        assert_eq!((unsent.name(), unsent.ack), ("n", None));
+        assert_eq!(unsent.args().decode(), Ok(("again", &b"x"[..])));
         assert!(socket.is_connected(), "it is the caller's to decide");
         for number in 0..3 {
             c.expect(&format!(r#"2["n",{}]"#, round * 10 + number)).await;
@@ -55,11 +60,11 @@ async fn a_full_queue_is_an_error_and_loses_nothing(rt: Arc<dyn Runtime>) {
     }
     // Bytes count as well, and a message goes whole or not at all.
     socket.emit("n", "x".repeat(900)).unwrap();
-    assert!(matches!(socket.emit("n", "x".repeat(100)), Err(EmitError::Full)));
+    assert!(matches!(socket.emit("n", "x".repeat(100)), Err(EmitError::Full(_))));
     assert!(c.packet().await.len() > 900);
     socket.emit("n", 1).unwrap();
     socket.emit("n", 2).unwrap();
-    assert!(matches!(socket.emit("n", Bytes::from_static(b"two frames")), Err(EmitError::Full)));
+    assert!(matches!(socket.emit("n", Bytes::from_static(b"two frames")), Err(EmitError::Full(_))));
     socket.emit("n", 3).unwrap();
     for number in 1..=3 {
         c.expect(&format!(r#"2["n",{number}]"#)).await;
@@ -84,7 +89,7 @@ async fn a_websocket_that_is_not_read_fills_its_queue_and_no_more(rt: Arc<dyn Ru
     loop {
         match socket.emit("chunk", (sent, &chunk)) {
             Ok(()) => sent += 1,
-            Err(EmitError::Full) => {
+            Err(EmitError::Full(_)) => {
                 stage.wait(Duration::from_millis(5)).await;
                 if socket.emit("chunk", (sent, &chunk)).is_err() {
                     break;
@@ -129,6 +134,161 @@ async fn a_broadcast_gives_up_only_who_does_not_read(rt: Arc<dyn Runtime>) {
     log.expect(&stage, &[&format!("{id} transport error")]).await;
     assert_eq!((stage.server.clients_count(), stage.server.sockets_count()), (1, 1));
     stage.is_empty_after((reading, stuck)).await;
+}
+
+fn narrow() -> BufferLimits {
+    BufferLimits { max_frames: 3, max_bytes: 1000 }
+}
+
+async fn a_sender_that_waits_goes_at_the_pace_of_its_client(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
+    let mut c = stage.joined_by(How::Polling).await;
+    let socket = stage.server.sockets().remove(0);
+    let sent = AtomicUsize::new(0);
+    let sender = async {
+        for number in 0..50 {
+            socket.emit_when_ready("n", number).await.unwrap();
+            sent.store(number + 1, Ordering::SeqCst);
+        }
+    };
+    let reader = async {
+        stage.wait(SETTLED).await;
+        assert_eq!(sent.load(Ordering::SeqCst), 3, "the fourth waits");
+        for number in 0..50 {
+            c.expect(&format!(r#"2["n",{number}]"#)).await;
+        }
+    };
+    futures_util::join!(sender, reader);
+    assert!(socket.is_connected());
+    stage.is_empty_after((c, socket)).await;
+}
+
+async fn waiting_ends_with_the_socket(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
+    for leaves_alone in [true, false] {
+        let mut c = stage.joined_by(How::Polling).await;
+        let socket = stage.server.sockets().remove(0);
+        for number in 0..3 {
+            socket.emit("n", number).unwrap();
+        }
+        let waiting = socket.emit_when_ready("n", 3);
+        let leaving = async {
+            stage.wait(Duration::from_millis(5)).await;
+            if leaves_alone {
+                c.send("1").await;
+            } else {
+                c.try_send_frames(&["1".to_owned()]).await.unwrap();
+            }
+        };
+        let (sent, ()) = futures_util::join!(waiting, leaving);
+        assert!(matches!(sent, Err(EmitError::Disconnected)), "{sent:?}");
+        stage.is_empty_after((c, socket)).await;
+    }
+}
+
+async fn a_broadcast_that_waits_gives_nobody_up(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
+    let mut slow = stage.joined_by(How::Polling).await;
+    let mut reading = stage.joined().await;
+    let sender = async {
+        for number in 0..20 {
+            stage.server.everyone().emit_when_ready("n", number).await.unwrap();
+        }
+    };
+    let reader = async {
+        // Whoever reads has the event before the wait for others begins.
+        for number in 0..4 {
+            reading.expect(&format!(r#"2["n",{number}]"#)).await;
+        }
+        reading.expect_nothing_for(SETTLED).await;
+        assert_eq!(stage.server.sockets_count(), 2);
+        for number in 0..20 {
+            slow.expect(&format!(r#"2["n",{number}]"#)).await;
+        }
+        for number in 4..20 {
+            reading.expect(&format!(r#"2["n",{number}]"#)).await;
+        }
+    };
+    futures_util::join!(sender, reader);
+    stage.is_empty_after((slow, reading)).await;
+}
+
+async fn of_the_latest_a_slow_client_gets_the_newest(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let mut absent = stage.joined_by(How::Polling).await;
+    let mut reading = stage.joined().await;
+    for number in 0..5 {
+        stage.server.latest().emit("position", number).unwrap();
+        reading.expect(&format!(r#"2["position",{number}]"#)).await;
+        stage.server.sockets()[0].latest().emit("figure", number * 10).unwrap();
+    }
+    // Each name keeps the place of its first that waited.
+    absent.expect(r#"2["position",4]"#).await;
+    absent.expect(r#"2["figure",40]"#).await;
+    // Where the client listens it is sent at once.
+    absent.start_poll().await;
+    stage.wait(SETTLED).await;
+    stage.server.latest().emit("position", 5).unwrap();
+    absent.expect(r#"2["position",5]"#).await;
+    reading.expect(r#"2["position",5]"#).await;
+    stage.is_empty_after((absent, reading)).await;
+}
+
+async fn a_volatile_message_that_asks_fails_where_nobody_listens(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let absent = stage.joined_by(How::Polling).await;
+    let mut listening = stage.joined().await;
+    let sockets = stage.server.sockets();
+    let dropped = sockets[0].volatile().emit_with_ack::<u32, _>("v", ()).await;
+    assert!(matches!(dropped, Err(AckError::Emit(EmitError::Dropped))), "{dropped:?}");
+    let asked = sockets[1].volatile().emit_with_ack::<u32, _>("v", ());
+    let answering = async {
+        let id = answer(&listening.packet().await);
+        listening.send(&id).await;
+    };
+    assert_eq!(futures_util::join!(asked, answering).0.unwrap(), 1);
+    // A broadcast misses the answer of who was not asked, at once.
+    let asked = stage.server.volatile().timeout(PATIENCE).emit_with_ack::<u32, _>("v", ()).unwrap();
+    let answering = async {
+        let id = answer(&listening.packet().await);
+        listening.send(&id).await;
+    };
+    let (acks, ()) = futures_util::join!(asked, answering);
+    assert_eq!(acks.unwrap_err().responses, [1]);
+    drop(sockets);
+    stage.is_empty_after((absent, listening)).await;
+}
+
+async fn a_client_that_has_no_room_for_an_answer_is_given_up(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
+    let log = Log::default();
+    stage.server.on("ask", |_: Socket, number: u32| async move { Ack(number) });
+    let seen = log.clone();
+    stage.server.on_with_ack("sender", move |_: Socket, (): (), ack: AckSender| {
+        let seen = seen.clone();
+        async move {
+            match ack.send("late") {
+                Err(EmitError::Full(unsent)) => seen.add(format!("{:?}", unsent.args().raw())),
+                other => seen.add(format!("{other:?}")),
+            }
+        }
+    });
+    let seen = log.clone();
+    stage.server.on_disconnect(move |socket: Socket, _: DisconnectReason| {
+        seen.add(socket.disconnection().unwrap());
+        async {}
+    });
+    let mut c = stage.joined_by(How::Polling).await;
+    for id in 0..3 {
+        c.emit_with_ack(id, "ask", json!([id])).await;
+    }
+    // Who answers by hand is told, and decides.
+    c.emit_with_ack(3, "sender", json!([])).await;
+    log.expect(&stage, &[r#"Json("\"late\"")"#]).await;
+    // Nobody is told what becomes of a returned value: the client must not wait for ever.
+    c.emit_with_ack(4, "ask", json!([4])).await;
+    log.expect(&stage, &["transport error: send buffer exceeded"]).await;
+    stage.is_empty_after(c).await;
 }
 
 /// A door that many wait at.
@@ -269,10 +429,16 @@ async fn a_client_may_leave_while_its_events_pile_up(rt: Arc<dyn Runtime>) {
 
 on_every_runtime!(
     a_broadcast_gives_up_only_who_does_not_read,
+    a_broadcast_that_waits_gives_nobody_up,
+    a_client_that_has_no_room_for_an_answer_is_given_up,
     a_client_may_leave_while_its_events_pile_up,
     a_full_queue_is_an_error_and_loses_nothing,
+    a_sender_that_waits_goes_at_the_pace_of_its_client,
+    a_volatile_message_that_asks_fails_where_nobody_listens,
     a_volatile_message_is_dropped_where_nobody_listens,
     a_websocket_that_is_not_read_fills_its_queue_and_no_more,
     events_that_pile_up_in_handlers_are_bounded_and_none_is_lost,
     handlers_that_all_wait_for_their_client_do_not_lock_it_out,
+    of_the_latest_a_slow_client_gets_the_newest,
+    waiting_ends_with_the_socket,
 );
