@@ -31,6 +31,8 @@ pub(crate) struct Admission {
     pub(crate) allow_upgrades: bool,
     /// Whether a namespace that was made on demand goes with its last socket.
     pub(crate) cleanup_empty_child_namespaces: bool,
+    /// Most namespaces that are made on demand.
+    pub(crate) max_dynamic_namespaces: usize,
     /// Whether clients that come back go on where they were.
     pub(crate) recovery: Option<recovery::Config>,
     pub(crate) hooks: Hooks,
@@ -217,6 +219,12 @@ impl Hub {
                 removed.retire();
             }
         }
+    }
+
+    /// Whether one more namespace may be made on demand.
+    pub(crate) fn has_room_for_child(&self) -> bool {
+        let children = read(&self.namespaces).values().filter(|namespace| namespace.is_child()).count();
+        children < self.admission.max_dynamic_namespaces
     }
 
     /// The namespace of this name, if it exists.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use socketio_core::AckId;
-use socketio_core::rooms::{Registry, Room, Selector};
+use socketio_core::rooms::{Change, Registry, Room, Selector};
 use socketio_core::socket::recovery::Log;
 use socketio_core::socket::{Args, DisconnectReason, EncodeError, Encoded, Event, FromArgs, Nsp};
 
@@ -23,6 +23,7 @@ use crate::link::{Link, Request};
 use crate::operator::{BroadcastOperator, Manner, Rooms};
 use crate::remote::{Incomplete, RemoteSocket, ServerSideAckFuture};
 use crate::reply::Reply;
+use crate::room_events::{Events, Queue, RoomEvent};
 use crate::runtime::Runtime;
 use crate::signal::Signal;
 use crate::socket::Socket;
@@ -41,6 +42,9 @@ struct Shared {
     shards: [Mutex<Shard>; SHARDS],
     /// Whether the table has handlers for outgoing events: asked for every message, so it does not take the lock.
     watched: AtomicBool,
+    /// Whether the table has handlers for what happens to rooms.
+    rooms_watched: AtomicBool,
+    room_events: Events,
     /// The sockets that are here, or on their way: a child of a dynamic namespace without any may be cleaned up.
     members: AtomicUsize,
     /// Raised when everybody has heard of it who is told of new namespaces: then it can be entered.
@@ -130,6 +134,8 @@ impl Namespace {
             hub: Arc::downgrade(hub),
             recovery,
             watched: AtomicBool::new(table.has_outgoing()),
+            rooms_watched: AtomicBool::new(table.has_room_handlers()),
+            room_events: Events::default(),
             table: RwLock::new(table),
             edits: AtomicU64::new(0),
             members: AtomicUsize::new(0),
@@ -163,6 +169,8 @@ impl Namespace {
         }
         let table = std::mem::take(&mut *self.0.table.write().unwrap_or_else(PoisonError::into_inner));
         self.0.watched.store(false, Ordering::Release);
+        self.0.rooms_watched.store(false, Ordering::Release);
+        self.0.edits.fetch_add(1, Ordering::Release);
         drop(table);
     }
 
@@ -297,6 +305,24 @@ impl Namespace {
         self.edit(|table| table.on_disconnect(handler))
     }
 
+    /// Tells `handler` what happens to the rooms of the namespace on this server, in order: which begin and end, and who
+    /// joins and leaves. It is called where the change is made, or right after by whoever makes another one; it must not
+    /// block.
+    ///
+    /// ```
+    /// # use socketio_driver::{RoomEvent, Server};
+    /// # fn f(io: &Server) {
+    /// io.on_room_event(|event| match event {
+    ///     RoomEvent::Create(room) => println!("{room} begins"),
+    ///     RoomEvent::Delete(room) => println!("{room} is over"),
+    ///     RoomEvent::Join(..) | RoomEvent::Leave(..) => {}
+    /// });
+    /// # }
+    /// ```
+    pub fn on_room_event(&self, handler: impl Fn(&RoomEvent) + Send + Sync + 'static) -> ListenerId {
+        self.edit(|table| table.on_room_event(handler))
+    }
+
     /// Asks `middleware` about every client that wants to join, after those registered before. At that time the
     /// socket has its id but is not connected.
     pub fn use_middleware<F, Fut>(&self, middleware: F)
@@ -378,6 +404,7 @@ impl Namespace {
         let result = change(Arc::make_mut(&mut table));
         self.0.watched.store(table.has_outgoing(), Ordering::Release);
         self.0.edits.fetch_add(1, Ordering::Release);
+        self.0.rooms_watched.store(table.has_room_handlers(), Ordering::Release);
         result
     }
 
@@ -484,6 +511,10 @@ impl Namespace {
         self.0.parent.is_some() && self.0.members.load(Ordering::Acquire) == 0
     }
 
+    pub(crate) fn is_child(&self) -> bool {
+        self.0.parent.is_some()
+    }
+
     pub(crate) fn is_child_of(&self, template: &Self) -> bool {
         self.0.parent.as_ref().is_some_and(|parent| Arc::ptr_eq(&parent.0, &template.0))
     }
@@ -544,26 +575,86 @@ impl Namespace {
     }
 
     pub(crate) fn insert(&self, socket: &Socket) {
-        let mut shard = self.shard(socket);
-        shard.registry.insert(socket.key(), socket.id().clone());
-        shard.sockets.insert(socket.key(), socket.clone());
+        let insert = |_: &str| {
+            let mut shard = self.shard(socket);
+            shard.sockets.insert(socket.key(), socket.clone());
+            shard.registry.insert(socket.key(), socket.id().clone())
+        };
+        self.enter_room(socket, socket.id().as_str(), insert);
     }
 
     pub(crate) fn remove(&self, socket: &Socket) {
-        let removed = {
+        let remove = || {
             let mut shard = self.shard(socket);
             shard.registry.remove(socket.key());
             shard.sockets.remove(&socket.key())
         };
+        if !self.0.rooms_watched.load(Ordering::Acquire) {
+            return drop(remove());
+        }
+        let mut queue = self.0.room_events.lock();
+        let rooms = self.rooms_of(socket);
+        let removed = remove();
+        for room in rooms {
+            self.note_left(room, socket, &mut queue);
+        }
+        drop(queue);
+        self.tell_of_rooms();
         drop(removed);
     }
 
     pub(crate) fn join(&self, socket: &Socket, room: &str) {
-        self.shard(socket).registry.join(socket.key(), room);
+        self.enter_room(socket, room, |room| {
+            self.shard(socket).registry.join(socket.key(), room) != Change::None
+        });
     }
 
     pub(crate) fn leave(&self, socket: &Socket, room: &str) {
-        self.shard(socket).registry.leave(socket.key(), room);
+        let leave = || self.shard(socket).registry.leave(socket.key(), room) != Change::None;
+        if !self.0.rooms_watched.load(Ordering::Acquire) {
+            leave();
+            return;
+        }
+        let mut queue = self.0.room_events.lock();
+        if leave() {
+            self.note_left(room.into(), socket, &mut queue);
+        }
+        drop(queue);
+        self.tell_of_rooms();
+    }
+
+    /// Puts a socket into a room by `enter`, which says whether it was not in it, and tells who wants to know.
+    fn enter_room(&self, socket: &Socket, room: &str, enter: impl FnOnce(&str) -> bool) {
+        if !self.0.rooms_watched.load(Ordering::Acquire) {
+            enter(room);
+            return;
+        }
+        let mut queue = self.0.room_events.lock();
+        let existed = self.has_room(room);
+        if enter(room) {
+            if !existed {
+                queue.push(RoomEvent::Create(room.into()));
+            }
+            queue.push(RoomEvent::Join(room.into(), socket.id().clone()));
+        }
+        drop(queue);
+        self.tell_of_rooms();
+    }
+
+    fn note_left(&self, room: Room, socket: &Socket, queue: &mut Queue) {
+        queue.push(RoomEvent::Leave(room.clone(), socket.id().clone()));
+        if !self.has_room(&room) {
+            queue.push(RoomEvent::Delete(room));
+        }
+    }
+
+    fn has_room(&self, room: &str) -> bool {
+        self.0.shards.iter().any(|shard| lock(shard).registry.has_room(room))
+    }
+
+    fn tell_of_rooms(&self) {
+        let table = self.table();
+        self.0.room_events.tell(|event| table.tell_of_room(event));
     }
 
     pub(crate) fn rooms_of(&self, socket: &Socket) -> Vec<Room> {

@@ -14,6 +14,7 @@ use crate::dispatch::{BoxError, Done, ListenerId, SocketError, Task, survive};
 use crate::hub::Hub;
 use crate::namespace::{ConnectError, Namespace};
 use crate::reply::Reply;
+use crate::room_events::RoomEvent;
 use crate::socket::Socket;
 
 /// A family of namespaces, its children. It is no namespace itself: nobody is ever in it.
@@ -180,6 +181,11 @@ impl ParentNamespace {
         self.template.on_server_side(event, handler)
     }
 
+    /// See [`Namespace::on_room_event`].
+    pub fn on_room_event(&self, handler: impl Fn(&RoomEvent) + Send + Sync + 'static) -> ListenerId {
+        self.template.on_room_event(handler)
+    }
+
     /// See [`Namespace::use_middleware`].
     pub fn use_middleware<F, Fut>(&self, middleware: F)
     where
@@ -215,6 +221,10 @@ pub(crate) fn look_up(hub: Arc<Hub>, slot: Slot, nsp: Nsp, auth: Payload) -> Tas
     Box::pin(async move {
         for parent in hub.parents() {
             if parent.takes_for(&nsp, &auth).await {
+                if !hub.has_room_for_child() {
+                    tracing::warn!(%nsp, "too many dynamic namespaces: refused one more");
+                    break;
+                }
                 let child = || parent.child(nsp.clone(), &hub);
                 // User code hears of it.
                 let made = survive("on_new_namespace", async { hub.namespace_or_insert(&nsp, child) }).await;

@@ -68,6 +68,7 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 routes: RouteConfig::new(PATH, TrailingSlash::Append),
                 allow_upgrades: true,
                 cleanup_empty_child_namespaces: false,
+                max_dynamic_namespaces: 10_000,
                 recovery: None,
                 bus: None,
                 hooks: Hooks::default(),
@@ -326,6 +327,24 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.socket.connect_timeout = timeout;
+        self
+    }
+
+    /// Time a client may stay that has left its last namespace. Default: as long as it answers heartbeats, as in the
+    /// reference; official clients go by themselves.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.socket.idle_timeout = timeout;
+        self
+    }
+
+    /// Most namespaces that clients may have made by asking for them, those that `of` makes in their families included;
+    /// who asks for one more is refused as if there were no such namespace. Default: 10,000, so that a family that takes
+    /// every name is no way to fill the memory. Together with
+    /// [`cleanup_empty_child_namespaces`](Self::cleanup_empty_child_namespaces) only those count that somebody is in.
+    #[must_use]
+    pub fn max_dynamic_namespaces(mut self, count: usize) -> Self {
+        self.admission.max_dynamic_namespaces = count;
         self
     }
 

@@ -407,6 +407,7 @@ impl<W> Peer<W> {
                 self.take(output);
             }
         }
+        self.connection.watch_idle(&self.config.socket, now);
         self.release_latest();
     }
 

@@ -200,6 +200,11 @@ impl<K: Copy + Ord> Registry<K> {
         self.ids.get(room) == Some(&key) || self.rooms.get(room).is_some_and(|members| members.contains(&key))
     }
 
+    /// Whether a room has a member.
+    pub fn has_room(&self, room: &str) -> bool {
+        self.ids.contains_key(room) || self.rooms.contains_key(room)
+    }
+
     /// The socket with this id.
     pub fn key_of(&self, id: &str) -> Option<K> {
         let key = *self.ids.get(id)?;

@@ -155,9 +155,9 @@ async fn what_waits_for_a_connection_has_a_bound(rt: Arc<dyn Runtime>) {
     for n in 0..10_u32 {
         client.emit("n", n).unwrap();
     }
-    assert!(matches!(client.emit("n", 10), Err(EmitError::Full)));
+    assert!(matches!(client.emit("n", 10), Err(EmitError::Full(_))));
     let asked = client.emit_with_ack::<(), _>("n", 10).await;
-    assert!(matches!(asked, Err(AckError::Emit(EmitError::Full))), "{asked:?}");
+    assert!(matches!(asked, Err(AckError::Emit(EmitError::Full(_)))), "{asked:?}");
     let connected = async { while client.connected().await.is_err() {} };
     timeout(&*rt, PATIENCE, connected).await.expect("connected");
     server.until("all of them are there", || arrivals.lock().unwrap().len() == 10).await;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -11,11 +12,12 @@ use socketio_core::socket::{DisconnectReason, Event, FromArgs, Nsp, Payload};
 
 use super::{
     Answer, Entry, ListenerId, Own, Position, ReasonHandler, Side, Table, Task, add, call, guarded,
-    on_reason, survive, take,
+    log_panic, on_reason, survive, take,
 };
 use crate::ack::AckSender;
 use crate::namespace::{ConnectError, Namespace};
 use crate::reply::Reply;
+use crate::room_events::RoomEvent;
 use crate::socket::Socket;
 
 impl Side for Socket {
@@ -49,6 +51,7 @@ pub(crate) enum Done {
 
 type ServerSideHandler = dyn Fn(&Event, &AckSender) -> Option<Task> + Send + Sync;
 type SocketHandler = dyn Fn(&Socket) -> Task + Send + Sync;
+type RoomHandler = dyn Fn(&RoomEvent) + Send + Sync;
 type ErrorHandler = dyn Fn(&Socket, &Arc<SocketError>) -> Task + Send + Sync;
 type ConnectMiddleware = dyn Fn(Socket) -> Verdict<ConnectError> + Send + Sync;
 type EventMiddleware = dyn Fn(Socket, Event) -> Verdict<BoxError> + Send + Sync;
@@ -76,14 +79,17 @@ pub(crate) struct Handlers {
     connection: Vec<Entry<SocketHandler>>,
     disconnecting: Vec<Entry<ReasonHandler<Socket>>>,
     error: Vec<Entry<ErrorHandler>>,
+    rooms: Vec<Entry<RoomHandler>>,
     connect_middlewares: Vec<Arc<ConnectMiddleware>>,
     event_middlewares: Vec<Arc<EventMiddleware>>,
 }
 
 impl Own for Handlers {
     fn off(&mut self, id: ListenerId) -> bool {
-        let mut found =
-            take(&mut self.connection, id) | take(&mut self.disconnecting, id) | take(&mut self.error, id);
+        let mut found = take(&mut self.connection, id)
+            | take(&mut self.disconnecting, id)
+            | take(&mut self.error, id)
+            | take(&mut self.rooms, id);
         self.server_side.retain(|_, handlers| {
             found |= take(handlers, id);
             !handlers.is_empty()
@@ -140,6 +146,26 @@ impl Table {
             guarded("error", async move { handler(socket, error).await })
         };
         add(&mut self.own.error, Position::Last, Arc::new(handler))
+    }
+
+    pub(crate) fn on_room_event(
+        &mut self,
+        handler: impl Fn(&RoomEvent) + Send + Sync + 'static,
+    ) -> ListenerId {
+        add(&mut self.own.rooms, Position::Last, Arc::new(handler))
+    }
+
+    pub(crate) fn has_room_handlers(&self) -> bool {
+        !self.own.rooms.is_empty()
+    }
+
+    /// Tells of something that happened to a room.
+    pub(crate) fn tell_of_room(&self, event: &RoomEvent) {
+        for entry in &self.own.rooms {
+            if catch_unwind(AssertUnwindSafe(|| (entry.handler)(event))).is_err() {
+                log_panic("on_room_event");
+            }
+        }
     }
 
     pub(crate) fn use_connect_middleware<F, Fut>(&mut self, middleware: F)

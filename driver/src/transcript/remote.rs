@@ -65,6 +65,8 @@ struct SocketDef {
     codec: Codec,
     #[serde(with = "duration")]
     connect_timeout: Duration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idle_timeout: Option<Duration>,
     #[serde(with = "LimitsDef")]
     limits: Limits,
     #[serde(with = "duration")]

@@ -449,6 +449,28 @@ fn a_client_that_joins_nothing_is_let_go_wherever_it_is() {
 }
 
 #[test]
+fn a_client_that_has_left_its_last_namespace_may_be_given_a_time() {
+    let socket = socket::Config { idle_timeout: Some(Duration::from_secs(1)), ..socket::Config::default() };
+    let config = || Config { socket: socket.clone(), ..Config::default() };
+    let late = "violation: no namespace joined for too long";
+    let mut rig = Rig::websocket_with(config());
+    rig.wait(5_000).says(&[]);
+    rig.frame("41").says(&["0 left: client namespace disconnect"]);
+    // What it says meanwhile buys no time.
+    rig.wait(900).frame("3").wait(99).says(&[]).wait(1).says(&[late, "0: close", "closed: forced close"]);
+    // Whoever comes back, or never joined, is none of its business.
+    let mut rig = Rig::websocket_with(config());
+    rig.frame("41").wait(500).frame("40").accept(1).wait(5_000);
+    rig.does(|peer, now| peer.leave(Slot(1), now)).handle(Input::Flushed(Lane(0)));
+    rig.said.clear();
+    rig.wait(999).says(&[]).wait(1).says(&[late, "0: close", "closed: forced close"]);
+    let mut rig = Rig::open(config(), Revision::V4, Transport::Websocket);
+    rig.wait(5_000).says(&[]);
+    // By default there is no such time.
+    Rig::websocket().frame("41").wait(20_000).says(&["0 left: client namespace disconnect"]);
+}
+
+#[test]
 fn attachments_that_do_not_come_are_a_violation() {
     let mut rig = Rig::websocket();
     rig.wait(20_000)
@@ -586,10 +608,9 @@ fn of_the_latest_the_newest_waits_until_the_connection_is_ready() {
     }
     rig.drain().says(&[]);
     rig.handle(Input::Flushed(Lane(0))).says(&[r#"0> 42["a","3"]"#, r#"0> 42["b","2"]"#]);
-    // Behind what is queued already.
+    // Behind what is sent reliably meanwhile.
     latest(&mut rig, 0, "a", "4").unwrap();
-    rig.send("reliable");
-    rig.handle(Input::Flushed(Lane(0))).says(&[r#"0> 42["reliable"]"#]);
+    rig.send("reliable").says(&[r#"0> 42["reliable"]"#]);
     rig.handle(Input::Flushed(Lane(0))).says(&[r#"0> 42["a","4"]"#]);
     assert_eq!(latest(&mut rig, 9, "a", "5"), Err(SendError::Disconnected));
 }

@@ -35,6 +35,9 @@ pub struct Config {
     pub codec: Codec,
     /// Time a client has to join its first namespace. Default: 45 s.
     pub connect_timeout: Duration,
+    /// Time a client may stay that has left its last namespace, or `None` for as long as it answers heartbeats, which is
+    /// the reference's and the default. Official clients go by themselves.
+    pub idle_timeout: Option<Duration>,
     /// Bounds of one packet.
     pub limits: Limits,
     /// Time a packet may wait for its attachments. Default: 45 s, a heartbeat and its timeout: by then a client that
@@ -51,6 +54,7 @@ impl Default for Config {
         Self {
             codec: Codec::Text,
             connect_timeout: Duration::from_secs(45),
+            idle_timeout: None,
             limits: Limits::default(),
             attachment_timeout: Duration::from_secs(45),
             max_namespaces: 1000,
@@ -127,6 +131,9 @@ pub enum ProtocolError {
     /// No namespace was joined within [`Config::connect_timeout`].
     #[error("no namespace joined in time")]
     ConnectTimeout,
+    /// No namespace was joined for [`Config::idle_timeout`] after the last one was left.
+    #[error("no namespace joined for too long")]
+    Idle,
 }
 
 /// Why a command was not carried out.
@@ -154,6 +161,7 @@ pub struct Connection<W> {
     next_slot: u32,
     connect_deadline: Option<Instant>,
     attachment_deadline: Option<Instant>,
+    idle_deadline: Option<Instant>,
     events: VecDeque<Event<W>>,
 }
 
@@ -182,6 +190,7 @@ impl<W> Connection<W> {
             next_slot: u32::from(revision == Revision::V3),
             connect_deadline: Some(now + config.connect_timeout),
             attachment_deadline: None,
+            idle_deadline: None,
             events: VecDeque::new(),
         };
         if revision == Revision::V3 {
@@ -375,6 +384,14 @@ impl<W> Connection<W> {
         self.socket(slot).ok()?.acks.take(id)
     }
 
+    /// Looks whether the client is in no namespace any more: then it has so much time. To be called after whatever may
+    /// have changed that.
+    pub(crate) fn watch_idle(&mut self, config: &Config, now: Instant) {
+        let Some(timeout) = config.idle_timeout else { return };
+        let is_idle = self.sockets.is_empty() && self.connect_deadline.is_none() && self.decoder.is_some();
+        self.idle_deadline = is_idle.then(|| self.idle_deadline.unwrap_or(now + timeout));
+    }
+
     /// Makes every socket leave, without a packet: the connection is over.
     pub fn close(&mut self, reason: DisconnectReason) {
         for socket in core::mem::take(&mut self.sockets) {
@@ -383,12 +400,14 @@ impl<W> Connection<W> {
         self.decoder = None;
         self.connect_deadline = None;
         self.attachment_deadline = None;
+        self.idle_deadline = None;
     }
 
     /// Does whatever is due at `now`.
     ///
     /// # Errors
-    /// [`ProtocolError::ConnectTimeout`] or [`ProtocolError::AttachmentTimeout`]: the connection must be closed.
+    /// [`ProtocolError::ConnectTimeout`], [`ProtocolError::AttachmentTimeout`] or [`ProtocolError::Idle`]: the connection
+    /// must be closed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         for socket in &mut self.sockets {
             let failed = socket.acks.take_due(now);
@@ -401,13 +420,17 @@ impl<W> Connection<W> {
         if self.connect_deadline.take_if(|at| *at <= now).is_some() {
             return Err(ProtocolError::ConnectTimeout);
         }
+        if self.idle_deadline.take_if(|at| *at <= now).is_some() {
+            return Err(ProtocolError::Idle);
+        }
         Ok(())
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let acks = self.sockets.iter().filter_map(|socket| socket.acks.next_deadline()).min();
-        earliest(acks, earliest(self.connect_deadline, self.attachment_deadline))
+        let joining = earliest(self.connect_deadline, self.idle_deadline);
+        earliest(acks, earliest(joining, self.attachment_deadline))
     }
 
     /// The next thing to tell the layer above.

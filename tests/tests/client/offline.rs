@@ -35,9 +35,10 @@ async fn what_is_emitted_offline_waits_within_its_bounds(rt: Arc<dyn Runtime>) {
             client.emit("n", n).unwrap();
         }
         assert!(client.buffered_bytes() > 0);
-        assert!(matches!(client.emit("n", 4), Err(EmitError::Full)));
+        let full = client.emit("n", 4);
+        assert!(matches!(&full, Err(EmitError::Full(unsent)) if unsent.args().decode() == Ok(4)), "{full:?}");
         let refused = client.emit_with_ack::<u32, _>("n", 4).await;
-        assert!(matches!(refused, Err(AckError::Emit(EmitError::Full))), "{refused:?}");
+        assert!(matches!(refused, Err(AckError::Emit(EmitError::Full(_)))), "{refused:?}");
         // Another socket has its own.
         client.of("/other").emit("x", ()).unwrap();
         client.connect();
@@ -48,7 +49,7 @@ async fn what_is_emitted_offline_waits_within_its_bounds(rt: Arc<dyn Runtime>) {
         for n in 5..9 {
             client.emit("n", n).unwrap();
         }
-        assert!(matches!(client.emit("n", 9), Err(EmitError::Full)));
+        assert!(matches!(client.emit("n", 9), Err(EmitError::Full(_))));
         client.connect();
         log.expect(&stage, &["5", "6", "7", "8"]).await;
         gone(&stage, guest).await;

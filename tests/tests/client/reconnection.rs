@@ -164,6 +164,7 @@ async fn a_recovered_client_misses_nothing(rt: Arc<dyn Runtime>) {
     for way in Way::ALL {
         let stage =
             Stage::with(Arc::clone(&rt), |b| b.connection_state_recovery(RecoveryConfig::default())).await;
+        let stage = stage.keeping();
         stage.server.on_connection(|socket: Socket| async move {
             if !socket.is_recovered() {
                 socket.join("room");

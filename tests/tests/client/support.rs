@@ -175,7 +175,7 @@ pub(crate) async fn flooding(rt: &Arc<dyn Runtime>, bytes: usize) -> (Stage, Arc
             while n < end {
                 match socket.emit("n", (n, &data)) {
                     Ok(()) => (n, full) = (n + 1, 0),
-                    Err(EmitError::Full) => {
+                    Err(EmitError::Full(_)) => {
                         full += 1;
                         if full == 100 && end == u32::MAX {
                             end = n + 20;

@@ -74,7 +74,7 @@ async fn many_may_emit_while_the_connection_comes_and_goes(rt: Arc<dyn Runtime>)
             rt.spawn(Box::pin(async move {
                 loop {
                     match socket.emit_with_ack::<u32, _>("n", (OTHERS, 0)).await {
-                        Ok(_) | Err(AckError::Emit(EmitError::Full)) => {}
+                        Ok(_) | Err(AckError::Emit(EmitError::Full(_))) => {}
                         Err(AckError::Disconnected) => break,
                         Err(error) => panic!("{error}"),
                     }

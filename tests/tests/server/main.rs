@@ -21,3 +21,4 @@ mod recovery;
 mod rooms;
 mod shutdown;
 mod slow_consumers;
+mod traps;

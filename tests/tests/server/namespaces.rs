@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, Namespace, Socket};
-use socketio_tests::client::How;
+use socketio_tests::client::{Gone, How};
 use socketio_tests::every_runtime::on_tokio;
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{Log, SETTLED, Stage};
@@ -115,6 +115,36 @@ async fn a_family_by_name_takes_who_is_asked_for_by_the_application_too(rt: Arc<
     stage.is_empty_in_after(&["/room-1", "/room-2", "/room3", "/hall"], c).await;
 }
 
+async fn clients_cannot_make_more_namespaces_than_the_limit(rt: Arc<dyn Runtime>) {
+    let stage =
+        Stage::with(rt, |options| options.max_dynamic_namespaces(2).cleanup_empty_child_namespaces(true))
+            .await;
+    stage.server.of_matching(|_| true);
+    let mut c = stage.joined().await;
+    c.connect("/a").await;
+    c.connect("/b").await;
+    c.connect_with("/c", &json!(null)).await.unwrap_err();
+    // Those that exist can be joined, and one that is gone makes room.
+    let mut other = stage.websocket().await;
+    other.connect("/a").await;
+    c.send("1/b,").await;
+    stage.until("it is cleaned up", || stage.server.namespaces().len() == 2).await;
+    c.connect("/c").await;
+    stage.is_empty_in_after(&[], (c, other)).await;
+}
+
+async fn who_has_left_everything_may_be_given_a_time(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.idle_timeout(Some(Duration::from_millis(100)))).await;
+    for how in How::ALL {
+        let mut c = stage.joined_by(how).await;
+        c.expect_nothing_for(Duration::from_millis(150)).await;
+        c.send("1").await;
+        let end = if how == How::Polling { Gone::ClosePacket } else { Gone::CloseFrame(None) };
+        assert_eq!(c.expect_end().await, end);
+        stage.is_empty_after(c).await;
+    }
+}
+
 /// Two clients want a namespace that does not exist: the second one comes while the application is still told of it.
 #[test]
 fn nobody_enters_a_namespace_before_the_application_has_heard_of_it() {
@@ -152,6 +182,8 @@ fn nobody_enters_a_namespace_before_the_application_has_heard_of_it() {
 }
 
 on_every_runtime!(
+    clients_cannot_make_more_namespaces_than_the_limit,
+    who_has_left_everything_may_be_given_a_time,
     a_family_by_name_takes_who_is_asked_for_by_the_application_too,
     a_connection_carries_several_namespaces,
     an_unknown_namespace_is_refused_and_the_others_stay,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Bytes, Socket};
+use socketio_driver::{Bytes, RoomEvent, Socket};
 use socketio_tests::client::{Client, How};
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{Log, Stage};
@@ -82,6 +82,58 @@ async fn a_broadcast_is_encoded_once_for_all(rt: Arc<dyn Runtime>) {
     assert_eq!(acks.await.unwrap(), [1, 1, 1]);
     assert_eq!(counted.0.load(Ordering::SeqCst), 2);
     stage.is_empty_after((clients, sockets)).await;
+}
+
+async fn what_happens_to_rooms_is_told_in_order(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let log = Log::default();
+    let mut names = Vec::new();
+    let (seen, server) = (log.clone(), stage.server.clone());
+    let listener = stage.server.on_room_event(move |event| {
+        seen.add(format!("{event:?}"));
+        // What a handler does comes after what it is told of.
+        if matches!(event, RoomEvent::Create(room) if **room == *"red") {
+            server.sockets()[0].join("seen red");
+        }
+    });
+    let mut clients = Vec::new();
+    for how in [How::Websocket, How::Polling] {
+        let mut c = stage.client(how).await;
+        names.push(c.connect("/").await);
+        clients.push(c);
+    }
+    stage.until("both are in", || stage.server.sockets_count() == 2).await;
+    let (a, b) = (&names[0], &names[1]);
+    let own = |id: &str| [format!("Create({id:?})"), format!("Join({id:?}, {id:?})")];
+    let joined = [own(a), own(b)].concat();
+    log.expect(&stage, &joined.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let sockets = stage.server.sockets();
+    let by_id = |id: &str| sockets.iter().find(|socket| socket.id().as_str() == id).unwrap();
+    by_id(a).join(["red", "red"]);
+    by_id(b).join("red");
+    by_id(a).leave(["red", "blue"]);
+    let expected = [
+        "Create(\"red\")".to_owned(),
+        format!("Join(\"red\", {a:?})"),
+        "Create(\"seen red\")".to_owned(),
+        format!("Join(\"seen red\", {a:?})"),
+        format!("Join(\"red\", {b:?})"),
+        format!("Leave(\"red\", {a:?})"),
+    ];
+    log.expect(&stage, &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    // A room ends with its last member, however that goes.
+    clients.pop().unwrap().quit().await;
+    let expected = [
+        format!("Leave({b:?}, {b:?})"),
+        format!("Delete({b:?})"),
+        format!("Leave(\"red\", {b:?})"),
+        "Delete(\"red\")".to_owned(),
+    ];
+    log.expect(&stage, &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert!(stage.server.off(listener));
+    by_id(a).join("unheard");
+    stage.is_empty_after((clients, sockets.clone())).await;
+    assert!(log.is_empty());
 }
 
 async fn a_broadcast_of_a_socket_leaves_it_out(rt: Arc<dyn Runtime>) {
@@ -208,6 +260,7 @@ async fn hear(client: &mut Client, next: &mut [u32]) -> u32 {
 }
 
 on_every_runtime!(
+    what_happens_to_rooms_is_told_in_order,
     a_broadcast_is_encoded_once_for_all,
     a_broadcast_of_a_socket_leaves_it_out,
     a_message_reaches_whom_it_is_for_once,
