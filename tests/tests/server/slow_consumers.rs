@@ -239,6 +239,13 @@ async fn a_volatile_message_that_asks_fails_where_nobody_listens(rt: Arc<dyn Run
     let absent = stage.joined_by(How::Polling).await;
     let mut listening = stage.joined().await;
     let sockets = stage.server.sockets();
+    // An answer shows that what was sent before has left: the connection is ready.
+    let ready = sockets[1].emit_with_ack::<u32, _>("r", ());
+    let answering = async {
+        let id = answer(&listening.packet().await);
+        listening.send(&id).await;
+    };
+    assert_eq!(futures_util::join!(ready, answering).0.unwrap(), 1);
     let dropped = sockets[0].volatile().emit_with_ack::<u32, _>("v", ()).await;
     assert!(matches!(dropped, Err(AckError::Emit(EmitError::Dropped))), "{dropped:?}");
     let asked = sockets[1].volatile().emit_with_ack::<u32, _>("v", ());
