@@ -44,7 +44,7 @@ int posix_memalign(void **o, size_t a, size_t n) { I; int r = rp(o, a, n); if (!
 void *aligned_alloc(size_t a, size_t n) { I; void *p = ra(a, n); note(p, 1); return p; }
 static void dump(int s) {
   (void)s; static int k; char f[512];
-  snprintf(f, sizeof f, "%s.%d", getenv("LIVEHEAP") ? getenv("LIVEHEAP") : "/tmp/liveheap", k++);
+  snprintf(f, sizeof f, "%s.%d", getenv("LIVEHEAP") ? getenv("LIVEHEAP") : "liveheap", k++);
   int d = open(f, O_CREAT | O_TRUNC | O_WRONLY, 0644); char b[64];
   for (int i = 0; i < MAXC; i++) if (live[i]) write(d, b, snprintf(b, 64, "%d %ld\n", i * 16, (long)live[i]));
   if (big_n) write(d, b, snprintf(b, 64, "%ld %ld\n", (long)(big_b / big_n), (long)big_n));

@@ -59,6 +59,9 @@ pub(crate) fn run(update: bool, report: &mut Report) -> io::Result<()> {
 fn measure(runner: PathBuf) -> Result<Counts, String> {
     let bench = ["bench", "--quiet", "--package", "socketio-bench-codec", "--bench", "instructions", "--"];
     let bench = Command::cargo(&bench).args(&["--output-format=json"]).env("GUNGRAUN_RUNNER", runner);
+    // In several, what is inlined depends on how the rest of the crate is spread over them: a change of the session once
+    // made the codec 29 % dearer that it did not touch.
+    let bench = bench.env("CARGO_PROFILE_BENCH_CODEGEN_UNITS", "1");
     let printed = bench.output()?;
     let row = |line: &str| {
         let row: Value = serde_json::from_str(line).ok()?;
