@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -26,7 +27,7 @@ pub struct AckSender(Asker);
 
 #[derive(Clone, Debug)]
 enum Asker {
-    Client(Socket, AckId),
+    Client(Socket, Wanted),
     /// The server, if we are a client.
     Server(client::Socket, Asked),
     /// Another server.
@@ -35,9 +36,29 @@ enum Asker {
     Nobody,
 }
 
+/// The acknowledgement that a client wants for an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) id: AckId,
+    /// Where several handlers may answer: whether one has.
+    answered: Option<Arc<AtomicBool>>,
+}
+
+impl Wanted {
+    /// For an event that has this many handlers.
+    pub(crate) fn new(id: AckId, handlers: usize) -> Self {
+        Self { id, answered: (handlers > 1).then(Arc::default) }
+    }
+
+    /// Whether nobody has answered before.
+    pub(crate) fn claim(&self) -> bool {
+        self.answered.as_ref().is_none_or(|answered| !answered.swap(true, Ordering::Relaxed))
+    }
+}
+
 impl AckSender {
-    pub(crate) fn client(socket: &Socket, id: Option<AckId>) -> Self {
-        Self(id.map_or(Asker::Nobody, |id| Asker::Client(socket.clone(), id)))
+    pub(crate) fn client(socket: &Socket, wanted: Option<&Wanted>) -> Self {
+        Self(wanted.map_or(Asker::Nobody, |wanted| Asker::Client(socket.clone(), wanted.clone())))
     }
 
     pub(crate) fn server(socket: client::Socket, asked: Asked) -> Self {
@@ -63,13 +84,14 @@ impl AckSender {
         }
     }
 
-    /// Answers with these arguments: a tuple for several. Does nothing if no answer is wanted.
+    /// Answers with these arguments: a tuple for several. Does nothing if no answer is wanted, or another handler of the
+    /// same event has answered.
     ///
     /// # Errors
     /// [`EmitError`] when the arguments do not serialize, or the socket has been disconnected since.
     pub fn send<T: Serialize>(self, args: T) -> Result<(), EmitError> {
         match self.0 {
-            Asker::Client(socket, id) => socket.send_ack(id, &args),
+            Asker::Client(socket, wanted) => socket.send_ack(&wanted, &args),
             Asker::Node(link, Some(ask)) => {
                 link.handle(Input::Replied(ask, Args::encode(&args)?));
                 Ok(())

@@ -69,6 +69,7 @@ type EventHandler<S> = dyn Fn(&S, &Event, &<S as Side>::Ask) -> Option<Task<S>> 
 type AnyHandler<S> = dyn Fn(&S, &Event) -> Task<S> + Send + Sync;
 type OutgoingHandler<S> = dyn Fn(&S, &Event) + Send + Sync;
 type ReasonHandler<S> = dyn Fn(&S, <S as Side>::Reason) -> Task<S> + Send + Sync;
+type SocketHandler<S> = dyn Fn(&S) -> Task<S> + Send + Sync;
 
 /// The handlers of a namespace, or of one socket. Cloned to be changed: registering is rare, dispatching is not.
 pub(crate) struct Table<S: Side = Socket> {
@@ -305,6 +306,11 @@ impl<S: Side> Table<S> {
             .filter_map(move |entry| (entry.handler)(socket, event, ask))
     }
 
+    /// How many handlers an event of this name has.
+    pub(crate) fn count(&self, event: &str) -> usize {
+        self.events.get(event).map_or(0, Vec::len)
+    }
+
     pub(crate) fn disconnect_tasks<'a>(
         &'a self,
         socket: &'a S,
@@ -377,6 +383,19 @@ where
             None
         }
     }
+}
+
+fn on_socket<S, F, Fut>(what: &'static str, handler: F) -> Arc<SocketHandler<S>>
+where
+    S: Side,
+    F: Fn(S) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let handler = Arc::new(handler);
+    Arc::new(move |socket: &S| {
+        let (handler, socket) = (handler.clone(), socket.clone());
+        guarded(what, async move { handler(socket).await })
+    })
 }
 
 fn on_reason<S, F, Fut>(what: &'static str, handler: F) -> Arc<ReasonHandler<S>>

@@ -19,7 +19,7 @@ use socketio_core::socket::server::Slot;
 use socketio_core::socket::{Args, Codec, DisconnectReason, EncodeError, Encoded, Event, FromArgs};
 use socketio_core::{AckId, Instant, Sid};
 
-use crate::ack::{AckFuture, AckSender, EmitError, Refused, Waiter, unsent};
+use crate::ack::{AckFuture, AckSender, EmitError, Refused, Waiter, Wanted, unsent};
 use crate::cell::Cell;
 use crate::conn::{Conn, Disconnect};
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
@@ -606,8 +606,11 @@ impl Socket {
         }
     }
 
-    pub(crate) fn send_ack<T: Serialize>(&self, id: AckId, args: &T) -> Result<(), EmitError> {
-        let encoded = self.codec().ack(self.0.namespace.nsp(), id, args)?;
+    pub(crate) fn send_ack<T: Serialize>(&self, wanted: &Wanted, args: &T) -> Result<(), EmitError> {
+        let encoded = self.codec().ack(self.0.namespace.nsp(), wanted.id, args)?;
+        if !wanted.claim() {
+            return Ok(());
+        }
         let unsent = || Event::new("", Args::encode(args).unwrap_or_default());
         self.try_send(&encoded).map_err(|error| EmitError::new(error, unsent))
     }

@@ -9,7 +9,9 @@ use serde_json::Value;
 use socketio_core::socket::client::{ConnectError, DisconnectReason, Reply, Ticket};
 use socketio_core::socket::server::Slot;
 
-use super::{Entry, ListenerId, Own, Position, Side, Table, Task, add, guarded, take};
+use super::{
+    Entry, ListenerId, Own, Position, Side, SocketHandler, Table, Task, add, guarded, on_socket, take,
+};
 use crate::ack::AckSender;
 use crate::client::{ManagerEvent, Socket};
 
@@ -41,14 +43,13 @@ pub(crate) enum ClientDone {
     Credentials(Slot, Ticket, Result<Option<Value>, String>),
 }
 
-type ConnectHandler = dyn Fn(&Socket) -> Task<Socket> + Send + Sync;
 type ConnectErrorHandler = dyn Fn(&Socket, &ConnectError) -> Task<Socket> + Send + Sync;
 type ManagerHandler = dyn Fn(ManagerEvent) -> Pin<Box<dyn Future<Output = ClientDone> + Send>> + Send + Sync;
 
 /// The part of a table that only a client has.
 #[derive(Clone, Default)]
 pub(crate) struct Handlers {
-    connect: Vec<Entry<ConnectHandler>>,
+    connect: Vec<Entry<SocketHandler<Socket>>>,
     connect_error: Vec<Entry<ConnectErrorHandler>>,
 }
 
@@ -64,12 +65,7 @@ impl Table<Socket> {
         F: Fn(Socket) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let handler = Arc::new(handler);
-        let handler = move |socket: &Socket| {
-            let (handler, socket) = (handler.clone(), socket.clone());
-            guarded("connect", async move { handler(socket).await })
-        };
-        add(&mut self.own.connect, Position::Last, Arc::new(handler))
+        add(&mut self.own.connect, Position::Last, on_socket("connect", handler))
     }
 
     pub(crate) fn on_connect_error<F, Fut>(&mut self, handler: F) -> ListenerId

@@ -6,22 +6,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use socketio_core::AckId;
 use socketio_core::socket::server::{ProtocolError, Slot};
 use socketio_core::socket::{DisconnectReason, Event, FromArgs, Nsp, Payload};
 
 use super::{
-    Answer, Entry, ListenerId, Own, Position, ReasonHandler, Side, Table, Task, add, call, guarded,
-    log_panic, on_reason, survive, take,
+    Answer, Entry, ListenerId, Own, Position, ReasonHandler, Side, SocketHandler, Table, Task, add, call,
+    guarded, log_panic, on_reason, on_socket, survive, take,
 };
-use crate::ack::AckSender;
+use crate::ack::{AckSender, Wanted};
 use crate::namespace::{ConnectError, Namespace};
 use crate::reply::Reply;
 use crate::room_events::RoomEvent;
 use crate::socket::Socket;
 
 impl Side for Socket {
-    type Ask = Option<AckId>;
+    type Ask = Option<Wanted>;
     type Done = Done;
     type Own = Handlers;
     type Reason = DisconnectReason;
@@ -30,8 +29,8 @@ impl Side for Socket {
         self.id().as_str()
     }
 
-    fn ack_sender(&self, ask: &Option<AckId>) -> AckSender {
-        AckSender::client(self, *ask)
+    fn ack_sender(&self, ask: &Option<Wanted>) -> AckSender {
+        AckSender::client(self, ask.as_ref())
     }
 }
 
@@ -50,7 +49,6 @@ pub(crate) enum Done {
 }
 
 type ServerSideHandler = dyn Fn(&Event, &AckSender) -> Option<Task> + Send + Sync;
-type SocketHandler = dyn Fn(&Socket) -> Task + Send + Sync;
 type RoomHandler = dyn Fn(&RoomEvent) + Send + Sync;
 type ErrorHandler = dyn Fn(&Socket, &Arc<SocketError>) -> Task + Send + Sync;
 type ConnectMiddleware = dyn Fn(Socket) -> Verdict<ConnectError> + Send + Sync;
@@ -76,7 +74,7 @@ pub enum SocketError {
 pub(crate) struct Handlers {
     /// Handlers of events of other servers.
     server_side: HashMap<Arc<str>, Vec<Entry<ServerSideHandler>>>,
-    connection: Vec<Entry<SocketHandler>>,
+    connection: Vec<Entry<SocketHandler<Socket>>>,
     disconnecting: Vec<Entry<ReasonHandler<Socket>>>,
     error: Vec<Entry<ErrorHandler>>,
     rooms: Vec<Entry<RoomHandler>>,
@@ -119,12 +117,7 @@ impl Table {
         F: Fn(Socket) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let handler = Arc::new(handler);
-        let handler = move |socket: &Socket| {
-            let (handler, socket) = (handler.clone(), socket.clone());
-            guarded("connection", async move { handler(socket).await })
-        };
-        add(&mut self.own.connection, Position::Last, Arc::new(handler))
+        add(&mut self.own.connection, Position::Last, on_socket("connection", handler))
     }
 
     pub(crate) fn on_disconnecting<F, Fut>(&mut self, handler: F) -> ListenerId

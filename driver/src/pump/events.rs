@@ -10,7 +10,7 @@ use socketio_core::socket::{self as packet, DisconnectReason};
 use super::Pump;
 use super::admission::log_refusal;
 use super::tasks::Tasks;
-use crate::ack::Waiter;
+use crate::ack::{Waiter, Wanted};
 use crate::dispatch::{self, Done, SocketError, Table, Task};
 use crate::socket::{Edition, Socket};
 
@@ -159,7 +159,8 @@ impl Pump {
 
 /// Starts the handlers of an event. They come to nothing but their end.
 fn deliver(tasks: &mut Tasks, socket: &Socket, tables: &Tables, event: &packet::Event, cx: &mut Context<'_>) {
-    for task in tables.iter().flat_map(|table| table.event_tasks(socket, event, &event.ack)) {
+    let ask = event.ack.map(|id| Wanted::new(id, tables.iter().map(|table| table.count(event.name())).sum()));
+    for task in tables.iter().flat_map(|table| table.event_tasks(socket, event, &ask)) {
         tasks.start(task, cx);
     }
     // `tables` keeps what is taken away here until the locks are released.

@@ -259,6 +259,23 @@ fn ack_id(packet: &str, rest: &str) -> u64 {
     id.and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("{packet} is not {rest} with an id"))
 }
 
+/// As in the reference (REFERENCE 3.5), whether they answer at once or later.
+async fn of_several_handlers_the_first_to_answer_does(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    stage.server.on("both", |_: Socket, (): ()| async { Ack("namespace") });
+    stage.server.on("one-is-silent", |_: Socket, (): ()| async {});
+    stage.server.on_connection(|socket| async move {
+        socket.on("both", |_: Socket, (): ()| async { Ack("socket") });
+        socket.on("one-is-silent", |_: Socket, (): ()| async { Ack("the other") });
+    });
+    let mut c = stage.joined().await;
+    c.emit_with_ack(0, "both", json!([])).await;
+    c.expect(r#"30["namespace"]"#).await;
+    c.emit_with_ack(1, "one-is-silent", json!([])).await;
+    c.expect(r#"31["the other"]"#).await;
+    stage.is_empty_after(c).await;
+}
+
 on_every_runtime!(
     a_broadcast_collects_the_answer_of_each_client,
     a_dropped_future_leaves_nothing_that_waits,
@@ -268,5 +285,6 @@ on_every_runtime!(
     a_socket_that_leaves_fails_its_acknowledgements,
     an_acknowledgement_that_does_not_come_in_time_is_an_error,
     an_awaited_acknowledgement_is_what_the_client_answers,
+    of_several_handlers_the_first_to_answer_does,
     awaiting_an_acknowledgement_in_a_handler_stalls_nothing,
 );
