@@ -17,9 +17,9 @@ use socketio_core::socket::client as protocol;
 use socketio_core::socket::{Args, ArgsError, Codec, EncodeError, Encoded, Event, FromArgs};
 
 use crate::client;
+use crate::cluster::link::{Link, Request};
 use crate::dispatch::Asked;
-use crate::link::{Link, Request};
-use crate::socket::Socket;
+use crate::server::socket::Socket;
 
 /// The way to answer an event. Answers once; a dropped sender never answers.
 #[derive(Debug)]

@@ -2,38 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-mod accept;
 mod ack;
-mod backlog;
-mod body;
-mod bus;
-mod cell;
 pub mod client;
-mod client_files;
-mod conn;
+mod cluster;
 mod dispatch;
-mod fallback;
-mod handshake;
-mod hooks;
-mod hub;
-mod kept;
-mod link;
-mod namespace;
-mod operator;
-mod parent;
-mod pump;
-mod remote;
 mod reply;
-mod room_events;
 pub mod runtime;
+mod serve;
 mod server;
-mod service;
-mod shutdown;
 mod signal;
-mod socket;
-mod stall;
 pub mod transcript;
-mod upgrade;
 mod ws;
 
 // The simulation is written against what this crate makes public, and tests of its inside need it just as much.
@@ -49,24 +27,24 @@ mod io;
 mod sim;
 
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
-pub use bus::{Bus, LocalBus, Subscriber};
 pub use client::{Client, ClientBuilder, Proxy, SetupError};
 #[cfg(feature = "tls")]
 pub use client::{Roots, Tls};
-pub use conn::{Conn, Description, Disconnect};
+pub use cluster::bus::{Bus, LocalBus, Subscriber};
+pub use cluster::remote::{Incomplete, IncompleteReason, RemoteSocket, ServerSideAckFuture};
 pub use dispatch::{BoxError, ListenerId, SocketError};
-pub use handshake::Handshake;
-pub use hooks::ConnectionError;
-pub use namespace::{ConnectError, Namespace};
-pub use operator::{BroadcastOperator, Emitter, Rooms};
-pub use parent::ParentNamespace;
-pub use remote::{Incomplete, IncompleteReason, RemoteSocket, ServerSideAckFuture};
 pub use reply::{Ack, Reply};
-pub use room_events::RoomEvent;
+pub use serve::hooks::ConnectionError;
+pub use serve::service::{PeerAddress, SecureConnection, Service};
+pub use server::conn::{Conn, Description, Disconnect};
+pub use server::handshake::Handshake;
+pub use server::namespace::{ConnectError, Namespace};
+pub use server::operator::{BroadcastOperator, Emitter, Rooms};
+pub use server::parent::ParentNamespace;
+pub use server::room_events::RoomEvent;
+pub use server::shutdown::Shutdown;
+pub use server::socket::Socket;
 pub use server::{Server, ServerBuilder};
-pub use service::{PeerAddress, SecureConnection, Service};
-pub use shutdown::Shutdown;
-pub use socket::Socket;
 
 pub use http;
 pub use socketio_core as core;

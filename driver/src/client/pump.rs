@@ -22,7 +22,7 @@ use super::cell::Cell;
 use super::net::Network;
 use super::socket::Socket;
 use crate::ack::Waiter;
-use crate::backlog::{Backlog, Weight, weight_of};
+use crate::dispatch::backlog::{Backlog, Weight, weight_of};
 use crate::dispatch::{ClientDone, Task};
 use crate::runtime::{BoxFuture, Timer};
 use crate::ws::{End, Ws};

@@ -11,7 +11,7 @@ use socketio_core::socket::Event;
 
 use super::socket::Socket;
 use crate::ack::AckSender;
-use crate::backlog::{Backlog, Weight, weight_of};
+use crate::dispatch::backlog::{Backlog, Weight, weight_of};
 
 /// An event that arrived, and the way to answer it.
 #[derive(Debug)]

@@ -14,10 +14,10 @@ use super::{
     guarded, log_panic, on_reason, on_socket, survive, take,
 };
 use crate::ack::{AckSender, Wanted};
-use crate::namespace::{ConnectError, Namespace};
 use crate::reply::Reply;
-use crate::room_events::RoomEvent;
-use crate::socket::Socket;
+use crate::server::namespace::{ConnectError, Namespace};
+use crate::server::room_events::RoomEvent;
+use crate::server::socket::Socket;
 
 impl Side for Socket {
     type Ask = Option<Wanted>;

@@ -10,8 +10,8 @@ use socketio_core::engine::{Revision, Transport};
 use socketio_core::socket::server::ProtocolError;
 use socketio_core::socket::{DisconnectReason, Payload};
 
-use crate::cell::Cell;
-use crate::handshake::{Handshake, RequestInfo};
+use crate::server::cell::Cell;
+use crate::server::handshake::{Handshake, RequestInfo};
 
 /// The connection of one client: `socket.conn` (REFERENCE 4.5). Cheap to clone; a clone does not keep it alive.
 #[derive(Clone)]

@@ -15,18 +15,18 @@ use socketio_core::socket::recovery::Log;
 use socketio_core::socket::{Args, DisconnectReason, EncodeError, Encoded, Event, FromArgs, Nsp};
 
 use crate::ack::AckSender;
-use crate::bus::Bus;
+use crate::cluster::bus::Bus;
+use crate::cluster::link::{Link, Request};
+use crate::cluster::remote::{Incomplete, RemoteSocket, ServerSideAckFuture};
 use crate::dispatch::{BoxError, ListenerId, Position, SocketError, Table};
-use crate::hub::Hub;
-use crate::kept::Kept;
-use crate::link::{Link, Request};
-use crate::operator::{BroadcastOperator, Manner, Rooms};
-use crate::remote::{Incomplete, RemoteSocket, ServerSideAckFuture};
 use crate::reply::Reply;
-use crate::room_events::{Events, Queue, RoomEvent};
 use crate::runtime::Runtime;
+use crate::server::hub::Hub;
+use crate::server::kept::Kept;
+use crate::server::operator::{BroadcastOperator, Manner, Rooms};
+use crate::server::room_events::{Events, Queue, RoomEvent};
+use crate::server::socket::Socket;
 use crate::signal::Signal;
-use crate::socket::Socket;
 
 /// A namespace of a server. Cheap to clone; a clone keeps nothing alive but itself.
 #[derive(Clone)]

@@ -11,10 +11,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use socketio_core::Instant;
 
-use crate::hub::Hub;
 use crate::runtime::{Io, Listener, Runtime, Timer};
-use crate::service::{self, From, Handled};
-use crate::stall::Impatient;
+use crate::serve::service::{self, From, Handled};
+use crate::serve::stall::Impatient;
+use crate::server::hub::Hub;
 
 /// Accepts connections until the server closes.
 pub(crate) async fn accept_all(hub: Arc<Hub>, mut listener: Box<dyn Listener>) {

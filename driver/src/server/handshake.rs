@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use socketio_core::engine::http::Query;
 use socketio_core::socket::{Payload, PayloadError, Value};
 
-use crate::remote::value_of;
+use crate::cluster::remote::value_of;
 
 /// The first request of a session, as it was then, and the credentials of one socket.
 ///

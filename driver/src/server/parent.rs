@@ -11,11 +11,11 @@ use socketio_core::socket::{DisconnectReason, EncodeError, Event, FromArgs, Nsp,
 
 use crate::ack::AckSender;
 use crate::dispatch::{BoxError, Done, ListenerId, SocketError, Task, survive};
-use crate::hub::Hub;
-use crate::namespace::{ConnectError, Namespace};
 use crate::reply::Reply;
-use crate::room_events::RoomEvent;
-use crate::socket::Socket;
+use crate::server::hub::Hub;
+use crate::server::namespace::{ConnectError, Namespace};
+use crate::server::room_events::RoomEvent;
+use crate::server::socket::Socket;
 
 /// A family of namespaces, its children. It is no namespace itself: nobody is ever in it.
 ///

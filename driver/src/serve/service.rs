@@ -27,13 +27,13 @@ use socketio_core::engine::server::{Input, Opening};
 use socketio_core::socket::Payload;
 use socketio_core::{Bytes, Sid};
 
-use crate::body::{BodyError, collect, compress};
-use crate::cell::{Answer, Cell};
-use crate::handshake::{Handshake, RequestInfo};
-use crate::hub::Hub;
-use crate::pump::Pump;
+use crate::serve::body::{BodyError, collect, compress};
+use crate::serve::upgrade::{spawn_upgrade, switch};
+use crate::server::cell::{Answer, Cell};
+use crate::server::handshake::{Handshake, RequestInfo};
+use crate::server::hub::Hub;
+use crate::server::pump::Pump;
 use crate::transcript::Recorded;
-use crate::upgrade::{spawn_upgrade, switch};
 use crate::ws::{self, Ws};
 
 /// Where a connection comes from: an extension of the requests given to a [`Service`], for `handshake().address()`.

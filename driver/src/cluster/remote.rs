@@ -15,11 +15,11 @@ use socketio_core::rooms::{Room, Selector};
 use socketio_core::socket::{Args, ArgsError, EncodeError, FromArgs, Value};
 
 use crate::ack::AckError;
-use crate::handshake::Handshake;
-use crate::link::Request;
-use crate::namespace::Namespace;
-use crate::operator::{BroadcastOperator, Rooms};
-use crate::socket::Socket;
+use crate::cluster::link::Request;
+use crate::server::handshake::Handshake;
+use crate::server::namespace::Namespace;
+use crate::server::operator::{BroadcastOperator, Rooms};
+use crate::server::socket::Socket;
 
 /// A socket of this server or another one, as it was when it was asked for. What is done to it finds it wherever it is
 /// then, or does nothing if it is gone.

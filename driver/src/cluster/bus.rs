@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use socketio_core::cluster::{Destination, Envelope, Input, Membership, NodeId};
 use socketio_core::socket::Nsp;
 
-use crate::link::Link;
+use crate::cluster::link::Link;
 use crate::runtime::BoxFuture;
 
 /// What carries messages between servers: memory, or a broker.

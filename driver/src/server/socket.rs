@@ -20,14 +20,14 @@ use socketio_core::socket::{Args, Codec, DisconnectReason, EncodeError, Encoded,
 use socketio_core::{AckId, Instant, Sid};
 
 use crate::ack::{AckFuture, AckSender, EmitError, Refused, Waiter, Wanted, unsent};
-use crate::cell::Cell;
-use crate::conn::{Conn, Disconnect};
+use crate::cluster::remote::value_of;
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
-use crate::handshake::Handshake;
-use crate::namespace::Namespace;
-use crate::operator::{self, BroadcastOperator, Emitter, Manner, Rooms, listed};
-use crate::remote::value_of;
 use crate::reply::Reply;
+use crate::server::cell::Cell;
+use crate::server::conn::{Conn, Disconnect};
+use crate::server::handshake::Handshake;
+use crate::server::namespace::Namespace;
+use crate::server::operator::{self, BroadcastOperator, Emitter, Manner, Rooms, listed};
 
 /// One client in one namespace. Cheap to clone; a clone does not keep the connection alive.
 #[derive(Clone)]

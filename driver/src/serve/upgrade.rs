@@ -11,10 +11,10 @@ use socketio_core::Bytes;
 use socketio_core::engine::http::{self as rules, Request};
 use tungstenite::handshake::derive_accept_key;
 
-use crate::hub::Hub;
 use crate::runtime::Io;
-use crate::service::{add, empty};
-use crate::stall::Impatient;
+use crate::serve::service::{add, empty};
+use crate::serve::stall::Impatient;
+use crate::server::hub::Hub;
 
 /// The 101 that turns the connection into a websocket, or what is wrong with the request for one.
 pub(crate) fn switch(

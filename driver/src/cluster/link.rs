@@ -21,11 +21,11 @@ use socketio_core::socket::server::AckError as Lost;
 use socketio_core::socket::{Args, Codec, EncodeError, Encoded, Event, Nsp};
 
 use crate::ack::{AckSender, Waiter};
-use crate::bus::{Bus, Subscriber};
+use crate::cluster::bus::{Bus, Subscriber};
 use crate::dispatch::Task;
-use crate::namespace::{Namespace, WeakNamespace};
-use crate::operator::Manner;
 use crate::runtime::Runtime;
+use crate::server::namespace::{Namespace, WeakNamespace};
+use crate::server::operator::Manner;
 
 /// One namespace of one server on the bus.
 pub(crate) struct Link {

@@ -31,12 +31,12 @@ use self::events::Tables;
 use self::scratch::Scratch;
 use self::tasks::Tasks;
 use crate::ack::Waiter;
-use crate::backlog::Backlog;
-use crate::cell::{Answer, Cell};
-use crate::handshake::RequestInfo;
+use crate::dispatch::backlog::Backlog;
 use crate::runtime::Timer;
-use crate::shutdown::Present;
-use crate::socket::Socket;
+use crate::server::cell::{Answer, Cell};
+use crate::server::handshake::RequestInfo;
+use crate::server::shutdown::Present;
+use crate::server::socket::Socket;
 use crate::transcript::{self, Recorded};
 use crate::ws::{End, Ws};
 

@@ -14,8 +14,8 @@ use http_body_util::Full;
 use socketio_core::Bytes;
 use socketio_core::engine::http::{self as rules, ContentEncoding, Headers, Request, RouteConfig};
 
-use crate::body::compress;
-use crate::service::{add, empty};
+use crate::serve::body::compress;
+use crate::serve::service::{add, empty};
 
 /// The bundles that were found.
 #[derive(Clone, Debug)]

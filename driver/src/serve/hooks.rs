@@ -12,7 +12,7 @@ use socketio_core::Sid;
 use socketio_core::engine::http::{BadRequest, Cors, Refusal};
 
 use crate::dispatch::{BoxError, survive};
-use crate::handshake::Handshake;
+use crate::server::handshake::Handshake;
 
 type Decision<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 type AllowRequest = dyn Fn(Handshake) -> Decision<(), String> + Send + Sync;

@@ -11,15 +11,15 @@ use socketio_core::peer::Config;
 use socketio_core::socket::recovery;
 use socketio_core::{Instant, Lane, Sid};
 
-use crate::bus::Bus;
-use crate::cell::Cell;
-use crate::client_files::ClientFiles;
-use crate::fallback::Fallback;
-use crate::hooks::Hooks;
-use crate::namespace::Namespace;
-use crate::parent::ParentNamespace;
+use crate::cluster::bus::Bus;
 use crate::runtime::Runtime;
-use crate::shutdown::{Headcount, Present};
+use crate::serve::client_files::ClientFiles;
+use crate::serve::fallback::Fallback;
+use crate::serve::hooks::Hooks;
+use crate::server::cell::Cell;
+use crate::server::namespace::Namespace;
+use crate::server::parent::ParentNamespace;
+use crate::server::shutdown::{Headcount, Present};
 use crate::signal::Signal;
 
 /// Who is let in.

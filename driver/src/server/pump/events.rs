@@ -12,7 +12,7 @@ use super::admission::log_refusal;
 use super::tasks::Tasks;
 use crate::ack::{Waiter, Wanted};
 use crate::dispatch::{self, Done, SocketError, Table, Task};
-use crate::socket::{Edition, Socket};
+use crate::server::socket::{Edition, Socket};
 
 impl Pump {
     pub(super) fn dispatch(&mut self, event: Event<Waiter>, cx: &mut Context<'_>) {

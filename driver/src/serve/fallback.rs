@@ -8,7 +8,7 @@ use http::StatusCode;
 use http_body_util::Full;
 use socketio_core::Bytes;
 
-use crate::service::empty;
+use crate::serve::service::empty;
 
 type Answer = dyn Fn(&http::Request<()>) -> http::Response<Bytes> + Send + Sync;
 

@@ -13,12 +13,12 @@ use socketio_core::socket::{DisconnectReason, Nsp, Payload, recovery};
 
 use super::Pump;
 use super::events::Tables;
-use crate::conn::{Description, Disconnect};
 use crate::dispatch;
-use crate::handshake::Handshake;
-use crate::namespace::{ConnectError, Namespace};
-use crate::parent;
-use crate::socket::{Identity, Socket};
+use crate::server::conn::{Description, Disconnect};
+use crate::server::handshake::Handshake;
+use crate::server::namespace::{ConnectError, Namespace};
+use crate::server::parent;
+use crate::server::socket::{Identity, Socket};
 
 impl Pump {
     pub(super) fn connect(&mut self, slot: Slot, nsp: &Nsp, auth: Option<Payload>, cx: &mut Context<'_>) {

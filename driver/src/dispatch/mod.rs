@@ -5,6 +5,7 @@
 //!
 //! Both [sides](Side) of the protocol are served; what only one of them has is in a file of its own.
 
+pub(crate) mod backlog;
 mod client;
 mod server;
 
@@ -21,7 +22,7 @@ use socketio_core::socket::{Event, FromArgs};
 
 use crate::ack::AckSender;
 use crate::reply::Reply;
-use crate::socket::Socket;
+use crate::server::socket::Socket;
 
 pub(crate) use client::{Asked, ClientDone, ManagerHandlers};
 pub use server::{BoxError, SocketError};

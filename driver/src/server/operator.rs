@@ -12,11 +12,11 @@ use socketio_core::rooms::{Room, Selector};
 use socketio_core::socket::{EncodeError, Encoded};
 
 use crate::ack::{AckFuture, BroadcastAckFuture, EmitError, Refused};
-use crate::hub::Hub;
-use crate::link::{Link, Request};
-use crate::namespace::Namespace;
-use crate::remote::{Incomplete, RemoteSocket};
-use crate::socket::Socket;
+use crate::cluster::link::{Link, Request};
+use crate::cluster::remote::{Incomplete, RemoteSocket};
+use crate::server::hub::Hub;
+use crate::server::namespace::Namespace;
+use crate::server::socket::Socket;
 
 /// One room or several: text, or a list of texts.
 pub trait Rooms {

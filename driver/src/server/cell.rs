@@ -12,7 +12,7 @@ use socketio_core::engine::server::Input;
 use socketio_core::peer::SendError;
 use socketio_core::{Instant, Lane, Sid};
 
-use crate::hub::Hub;
+use crate::server::hub::Hub;
 use crate::transcript::Recorded;
 use crate::ws::Ws;
 
