@@ -7,6 +7,7 @@ use std::hint::black_box;
 use gungraun::prelude::*;
 use socketio_bench_codec as cases;
 use socketio_core::engine::packet::Frame;
+use socketio_core::peer::Peer;
 use socketio_core::socket::{Attachments, Codec, Decoder, Encoded};
 use socketio_core::{Bytes, Str};
 
@@ -98,6 +99,23 @@ fn decode_payload(body: Bytes) {
 }
 
 #[library_benchmark]
+#[bench::sixteen(cases::shared(cases::polling_payload().as_bytes()))]
+fn read_payload(body: Bytes) {
+    for _ in 0..TIMES {
+        black_box(cases::read_payload(body.clone()));
+    }
+}
+
+#[library_benchmark]
+#[bench::sixteen(cases::polling_peer(), cases::shared(cases::polling_payload().as_bytes()))]
+fn receive_post(mut peer: Peer<()>, body: Bytes) -> Peer<()> {
+    for _ in 0..TIMES {
+        black_box(cases::receive_post(&mut peer, body.clone()));
+    }
+    peer
+}
+
+#[library_benchmark]
 #[bench::small(Codec::Text, Vec::with_capacity(128))]
 #[bench::small_msgpack(Codec::Msgpack, Vec::with_capacity(128))]
 fn encode_into(codec: Codec, mut out: Vec<u8>) -> Vec<u8> {
@@ -162,6 +180,8 @@ library_benchmark_group!(
         decode_msgpack_binary,
         decode_engine_packet,
         decode_payload,
+        read_payload,
+        receive_post,
         encode_into,
         encode,
         encode_object,

@@ -59,6 +59,18 @@ fn decode_payload_16(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn read_payload_16(bencher: Bencher<'_, '_>) {
+    let body = cases::shared(cases::polling_payload().as_bytes());
+    bencher.bench_local(|| cases::read_payload(body.clone()));
+}
+
+#[divan::bench]
+fn receive_post_16(bencher: Bencher<'_, '_>) {
+    let (mut peer, body) = (cases::polling_peer(), cases::shared(cases::polling_payload().as_bytes()));
+    bencher.bench_local(|| cases::receive_post(&mut peer, body.clone()));
+}
+
+#[divan::bench]
 fn encode_small_into(bencher: Bencher<'_, '_>) {
     let mut out = Vec::with_capacity(128);
     bencher.bench_local(|| cases::encode_into(Codec::Text, &mut out, &divan::black_box("hello world")));

@@ -4,13 +4,19 @@
 //! The same functions are timed alone (`cargo bench -p socketio-bench-codec --bench wall`), timed beside other parsers
 //! (`cargo xtask bench --codec`), and counted in instructions (`cargo xtask bench --gate`).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use socketio_core::engine::format::Format;
 use socketio_core::engine::packet::{Frame, Message, Packet as EnginePacket};
+use socketio_core::engine::payload_v3::Form;
+use socketio_core::engine::server::{Input, Opening};
 use socketio_core::engine::{Revision, payload};
+use socketio_core::peer::{Config, Event as PeerEvent, Output, Peer};
 use socketio_core::socket::{
-    Attachments, Body, Codec, Decoder, Encoded, Event, Limits, Nsp, Packet, Raw, Value,
+    Attachments, Body, Codec, Decoder, Encoded, Event, Limits, Nsp, Packet, Raw, Value, server as socket,
 };
-use socketio_core::{Bytes, Str};
+use socketio_core::{Bytes, Instant, Lane, Sid, Str};
 
 /// A small event in text.
 pub const SMALL: &str = r#"2["chat","hello world"]"#;
@@ -156,11 +162,52 @@ pub fn decode_engine_packet(frame: Str) -> Option<EnginePacket> {
     EnginePacket::decode(Revision::V4, Frame::Text(frame)).ok()
 }
 
-/// A polling payload, from the bytes of the body to packets; how many.
+/// A polling payload, from the bytes of the body to packets that keep it alive; how many.
 pub fn decode_payload(body: Bytes) -> usize {
     let mut count = 0;
     for packet in payload::decode(payload::text(body)) {
         count += usize::from(std::hint::black_box(&packet).is_ok());
+    }
+    count
+}
+
+/// The same to packets by reference, which is all but the last step of the above; how many.
+pub fn read_payload(body: Bytes) -> usize {
+    let mut count = 0;
+    for packet in payload::read(&payload::text(body)) {
+        count += usize::from(std::hint::black_box(&packet).is_ok());
+    }
+    count
+}
+
+/// A client that polls and has joined the namespace `/`.
+///
+/// # Panics
+/// When it has not joined.
+pub fn polling_peer() -> Peer<()> {
+    let opening = Opening { sid: Sid::generate([7; 12], 1), format: Format::V4, upgrades: vec![] };
+    let mut peer = Peer::polling(Arc::new(Config::default()), opening, Lane(1), Instant::ZERO);
+    peer.handle(Input::Post(Lane(2), Form::Text), Instant::ZERO);
+    peer.handle(Input::PostBody(Lane(2), "40".into()), Instant::ZERO);
+    while let Some(output) = peer.poll_output() {
+        if let Output::Event(PeerEvent::Socket(socket::Event::ConnectRequest { slot, .. })) = output {
+            peer.accept(slot, &Sid::from("public-id"), None).expect("it is there");
+        }
+    }
+    peer.handle(Input::Poll(Lane(3)), Instant::ZERO);
+    while peer.poll_output().is_some() {}
+    peer
+}
+
+/// What the whole core does with a POST: session, payload, packets, events to the application's `String`; how many.
+pub fn receive_post(peer: &mut Peer<()>, body: Bytes) -> usize {
+    let mut count = 0;
+    peer.handle(Input::Post(Lane(4), Form::Text), Instant::ZERO);
+    peer.handle(Input::PostBody(Lane(4), body), Instant::ZERO);
+    while let Some(output) = peer.poll_output() {
+        if let Output::Event(PeerEvent::Socket(socket::Event::Emit { event, .. })) = output {
+            count += usize::from(event.args().decode::<String>().is_ok());
+        }
     }
     count
 }

@@ -66,6 +66,27 @@ pub enum Packet {
     Noop,
 }
 
+/// A packet of text where it was read: a [`Packet`] that counts no reference yet, and whose base64 is still to be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketRef<'a> {
+    /// `0`: the handshake, as JSON.
+    Open(&'a str),
+    /// `1`.
+    Close,
+    /// `2`.
+    Ping(Purpose),
+    /// `3`.
+    Pong(Purpose),
+    /// `4`: a text message.
+    Text(&'a str),
+    /// `b`: a binary message, in base64.
+    Base64(&'a str),
+    /// `5`.
+    Upgrade,
+    /// `6`.
+    Noop,
+}
+
 /// How binary data reaches a peer over a channel that could carry bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BinaryEncoding {
@@ -154,28 +175,9 @@ impl Packet {
     }
 
     /// Reads `text`, which is a part of `source`.
+    #[inline]
     pub(crate) fn decode_text(revision: Revision, source: &Str, text: &str) -> Result<Self, DecodeError> {
-        if let Some(data) = text.strip_prefix('4') {
-            return Ok(Self::Message(Message::Text(source.slice_ref(data))));
-        }
-        let Some(first) = text.chars().next() else { return Err(DecodeError::Empty) };
-        let data = &text[first.len_utf8()..];
-        Ok(match first {
-            '0' => Self::Open(source.slice_ref(data)),
-            '1' => Self::Close,
-            '2' => Self::Ping(Purpose::of(data)),
-            '3' => Self::Pong(Purpose::of(data)),
-            '5' => Self::Upgrade,
-            '6' => Self::Noop,
-            'b' => {
-                let base64 = match revision {
-                    Revision::V4 => data,
-                    Revision::V3 => data.strip_prefix('4').ok_or(DecodeError::BinaryType)?,
-                };
-                Self::Message(Message::Binary(decode_base64(base64.as_bytes())))
-            }
-            found => return Err(DecodeError::UnknownType { found }),
-        })
+        PacketRef::decode(revision, text).map(|packet| packet.to_packet(source))
     }
 
     /// The frame of revision 4 that carries this packet. Packets without data and binary messages need no allocation.
@@ -192,6 +194,54 @@ impl Packet {
             Self::Upgrade => Str::from_static("5"),
             Self::Noop => Str::from_static("6"),
         })
+    }
+}
+
+impl<'a> PacketRef<'a> {
+    /// Reads one text frame as it came from a peer of `revision`, by the rules of [`Packet::decode`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Packet::decode`].
+    #[inline]
+    pub fn decode(revision: Revision, text: &'a str) -> Result<Self, DecodeError> {
+        match text.strip_prefix('4') {
+            Some(data) => Ok(Self::Text(data)), // what nearly every packet is
+            None => Self::decode_other(revision, text),
+        }
+    }
+
+    fn decode_other(revision: Revision, text: &'a str) -> Result<Self, DecodeError> {
+        let Some(first) = text.chars().next() else { return Err(DecodeError::Empty) };
+        let data = &text[first.len_utf8()..];
+        Ok(match first {
+            '0' => Self::Open(data),
+            '1' => Self::Close,
+            '2' => Self::Ping(Purpose::of(data)),
+            '3' => Self::Pong(Purpose::of(data)),
+            '5' => Self::Upgrade,
+            '6' => Self::Noop,
+            'b' => Self::Base64(match revision {
+                Revision::V4 => data,
+                Revision::V3 => data.strip_prefix('4').ok_or(DecodeError::BinaryType)?,
+            }),
+            found => return Err(DecodeError::UnknownType { found }),
+        })
+    }
+
+    /// The packet by itself: text keeps `source` alive, of which it must be a part, and base64 is decoded.
+    #[inline]
+    pub(crate) fn to_packet(self, source: &Str) -> Packet {
+        match self {
+            Self::Text(data) => Packet::Message(Message::Text(source.slice_ref(data))),
+            Self::Open(data) => Packet::Open(source.slice_ref(data)),
+            Self::Close => Packet::Close,
+            Self::Ping(purpose) => Packet::Ping(purpose),
+            Self::Pong(purpose) => Packet::Pong(purpose),
+            Self::Base64(data) => Packet::Message(Message::Binary(decode_base64(data.as_bytes()))),
+            Self::Upgrade => Packet::Upgrade,
+            Self::Noop => Packet::Noop,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use core::iter::FusedIterator;
 use bytes::Bytes;
 
 use super::Revision;
-use super::packet::{DecodeError, Frame, Message, Packet, base64_len, push_base64};
+use super::packet::{DecodeError, Frame, Message, Packet, PacketRef, base64_len, push_base64};
 use crate::Str;
 
 /// What stands between two packets.
@@ -30,18 +30,36 @@ pub fn text(body: Bytes) -> Str {
     }
 }
 
-/// Reads the packets of a payload one by one, as slices of `body`.
+/// Reads the packets of a payload one by one, as slices of `body` that keep it alive.
 ///
 /// The first error is the last item: packets before it stand, what comes after it is dropped (REFERENCE 1.5). An
 /// empty body and a trailing separator are errors, since an empty packet is one.
 pub const fn decode(body: Str) -> Decode {
-    Decode { body, at: Some(0), left: DEFAULT_MAX_PACKETS, limit: DEFAULT_MAX_PACKETS }
+    Decode { body, cursor: Cursor::new() }
+}
+
+/// The same where they are, by reference: for whoever looks at packets and keeps few of them.
+pub const fn read(body: &str) -> Read<'_> {
+    Read { body, cursor: Cursor::new() }
 }
 
 /// The packets of a payload. See [`decode`].
 #[derive(Clone, Debug)]
 pub struct Decode {
     body: Str,
+    cursor: Cursor,
+}
+
+/// The packets of a payload, by reference. See [`read`].
+#[derive(Clone, Debug)]
+pub struct Read<'a> {
+    body: &'a str,
+    cursor: Cursor,
+}
+
+/// How far a payload has been read.
+#[derive(Clone, Debug)]
+struct Cursor {
     /// Where the next packet begins.
     at: Option<usize>,
     left: usize,
@@ -53,7 +71,51 @@ impl Decode {
     /// before the first packet is taken.
     #[must_use]
     pub fn with_max_packets(self, limit: usize) -> Self {
-        Self { left: limit, limit, ..self }
+        Self { cursor: self.cursor.limited(limit), ..self }
+    }
+}
+
+impl Read<'_> {
+    /// As [`Decode::with_max_packets`].
+    #[must_use]
+    pub const fn with_max_packets(self, limit: usize) -> Self {
+        Self { body: self.body, cursor: self.cursor.limited(limit) }
+    }
+}
+
+impl Cursor {
+    const fn new() -> Self {
+        Self { at: Some(0), left: DEFAULT_MAX_PACKETS, limit: DEFAULT_MAX_PACKETS }
+    }
+
+    const fn limited(self, limit: usize) -> Self {
+        Self { at: self.at, left: limit, limit }
+    }
+
+    /// The text of the next packet; without one, [`end`](Self::end) says why.
+    //
+    // An error beside the text would send both through memory.
+    #[inline(always)]
+    fn next<'a>(&mut self, body: &'a str) -> Option<&'a str> {
+        let start = self.at?;
+        self.left = self.left.checked_sub(1)?;
+        let rest = &body[start..];
+        let end = separator(rest.as_bytes());
+        self.at = end.map(|end| start + end + 1);
+        Some(&rest[..end.unwrap_or(rest.len())])
+    }
+
+    /// What is given when there is no further packet: an error when one is left, and may not be.
+    #[cold]
+    fn end<T>(&mut self) -> Option<Result<T, DecodeError>> {
+        self.at.take().map(|_| Err(DecodeError::TooManyPackets { limit: self.limit }))
+    }
+
+    /// Nothing follows an error.
+    #[cold]
+    fn stop<T>(&mut self, error: DecodeError) -> Option<Result<T, DecodeError>> {
+        self.at = None;
+        Some(Err(error))
     }
 }
 
@@ -62,26 +124,32 @@ impl Iterator for Decode {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let start = self.at.take()?;
-        let Some(left) = self.left.checked_sub(1) else {
-            return Some(Err(DecodeError::TooManyPackets { limit: self.limit }));
-        };
-        self.left = left;
-        let rest = &self.body[start..];
-        let end = separator(rest.as_bytes());
-        let text = &rest[..end.unwrap_or(rest.len())];
+        let Some(text) = self.cursor.next(&self.body) else { return self.cursor.end() };
         if let Some(data) = text.strip_prefix('4') {
             // What nearly every packet is, made where it is given back.
-            self.at = end.map(|end| start + end + 1);
             return Some(Ok(Packet::Message(Message::Text(self.body.slice_ref(data)))));
         }
-        let packet = Packet::decode_text(Revision::V4, &self.body, text);
-        if packet.is_ok() {
-            self.at = end.map(|end| start + end + 1);
+        match Packet::decode_text(Revision::V4, &self.body, text) {
+            Err(error) => self.cursor.stop(error),
+            packet => Some(packet),
         }
-        Some(packet)
     }
 }
+
+impl<'a> Iterator for Read<'a> {
+    type Item = Result<PacketRef<'a>, DecodeError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(text) = self.cursor.next(self.body) else { return self.cursor.end() };
+        match PacketRef::decode(Revision::V4, text) {
+            Err(error) => self.cursor.stop(error),
+            packet => Some(packet),
+        }
+    }
+}
+
+impl FusedIterator for Read<'_> {}
 
 /// Where the first separator is. Packets are mostly shorter than it takes a vectorized search to begin.
 #[inline]
@@ -160,6 +228,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::packet::Purpose;
 
     fn message(text: &str) -> Packet {
         Packet::Message(Message::Text(text.into()))
@@ -179,6 +248,23 @@ mod tests {
                 Ok(Packet::Message(Message::Binary(Bytes::from_static(&[1, 2, 3])))),
                 Ok(message("")),
             ]
+        );
+    }
+
+    #[test]
+    fn packets_are_read_where_they_are() {
+        let body = "4a\x1e2probe\x1ebAQID\x1e9";
+        let packets: Vec<_> = super::read(body).collect();
+        let expected = [
+            Ok(PacketRef::Text("a")),
+            Ok(PacketRef::Ping(Purpose::Probe)),
+            Ok(PacketRef::Base64("AQID")),
+            Err(DecodeError::UnknownType { found: '9' }),
+        ];
+        assert_eq!(packets, expected);
+        assert_eq!(
+            super::read(body).with_max_packets(1).nth(1),
+            Some(Err(DecodeError::TooManyPackets { limit: 1 }))
         );
     }
 
