@@ -1,10 +1,15 @@
 //! What lives how long: servers without handles, and what handlers capture.
 
-use std::sync::Arc;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::{AbortHandle, abortable};
 use serde_json::json;
-use socketio_driver::runtime::Runtime;
+use socketio_core::Instant;
+use socketio_driver::runtime::{BoxFuture, Io, Listener, Runtime, Timer};
 use socketio_driver::{Ack, Namespace, Server, ServerBuilder, Socket};
 use socketio_tests::client::{Client, How};
 use socketio_tests::io::{sleep, timeout};
@@ -22,6 +27,53 @@ fn server(rt: &Arc<dyn Runtime>, token: &Arc<()>) -> (Server, Tasks) {
         async move { Ack(number) }
     });
     (server, tasks)
+}
+
+/// A runtime that lets go of its tasks when it is told to, as one does that shuts down.
+#[derive(Clone, Debug)]
+struct Forgetful {
+    inner: Arc<dyn Runtime>,
+    tasks: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+impl Forgetful {
+    fn forget(&self) {
+        self.tasks.lock().unwrap().drain(..).for_each(|task| task.abort());
+    }
+}
+
+impl Runtime for Forgetful {
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    fn unix_time(&self) -> Duration {
+        self.inner.unix_time()
+    }
+
+    fn fill_random(&self, buffer: &mut [u8]) {
+        self.inner.fill_random(buffer);
+    }
+
+    fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>> {
+        self.inner.timer(at)
+    }
+
+    fn spawn(&self, task: BoxFuture<()>) {
+        let (task, handle) = abortable(task);
+        self.tasks.lock().unwrap().push(handle);
+        self.inner.spawn(Box::pin(async {
+            let _ = task.await;
+        }));
+    }
+
+    fn listen(&self, at: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+        self.inner.listen(at)
+    }
+
+    fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
+        self.inner.connect(host, port)
+    }
 }
 
 async fn until(rt: &Arc<dyn Runtime>, what: &str, condition: impl Fn() -> bool) {
@@ -85,6 +137,43 @@ async fn a_server_that_only_serves_connections_goes_with_the_last_one(rt: Arc<dy
     drop(c);
     until(&rt, "no task is left", || tasks.count() == 0).await;
     until(&rt, "the server is freed", || Arc::strong_count(&token) == 1).await;
+}
+
+/// A client's place is given back on every path, also when its task does not live to see the end of the session.
+async fn a_client_whose_task_is_let_go_gives_its_place_back(rt: Arc<dyn Runtime>) {
+    for how in How::ALL {
+        let token = Arc::new(());
+        let (counting, tasks) = Counting::new(Arc::clone(&rt));
+        let runtime = Forgetful { inner: Arc::new(counting), tasks: Arc::default() };
+        let builder = ServerBuilder::<Tokio>::new().cleanup_empty_child_namespaces(true);
+        let server = builder.build_on(Arc::new(runtime.clone()));
+        server.of_matching(|name| name == "/child");
+        let held = Arc::clone(&token);
+        server.on_connection(move |socket: Socket| {
+            let captured = (socket.clone(), Arc::clone(&held));
+            socket.on("e", move |_: Socket, (): ()| {
+                let _ = &captured;
+                async {}
+            });
+            async {}
+        });
+        let at = server.listen(LOOPBACK).await.unwrap();
+        let mut c = Client::open(&rt, at, how).await;
+        c.connect("/").await;
+        c.connect("/child").await;
+        let socket = server.sockets().remove(0);
+        socket.join("room");
+        assert_eq!((server.clients_count(), server.namespaces().len()), (1, 2));
+
+        runtime.forget();
+        until(&rt, "no task is left", || tasks.count() == 0).await;
+        assert_eq!((server.clients_count(), server.sockets_count()), (0, 0));
+        assert_eq!((server.rooms(), server.namespaces().len()), (Vec::new(), 1));
+        assert!(!socket.is_connected() && socket.emit("x", ()).is_err());
+        assert_eq!(Arc::strong_count(&token), 2, "the case's and the connection handler's");
+        drop((c, socket, server));
+        assert_eq!(Arc::strong_count(&token), 1, "nothing holds the server");
+    }
 }
 
 /// Handlers of a socket often capture that socket: such a ring must break when it leaves.
@@ -196,6 +285,7 @@ async fn a_closed_server_opens_nothing(rt: Arc<dyn Runtime>) {
 }
 
 on_every_runtime!(
+    a_client_whose_task_is_let_go_gives_its_place_back,
     a_closed_server_opens_nothing,
     a_server_that_is_closed_and_dropped_is_freed,
     a_server_that_listens_lives_without_handles,

@@ -220,6 +220,19 @@ impl Pump {
         }
     }
 
+    /// Gives back the client's place though its session is not over: the runtime lets go of this task, or it panicked.
+    /// No handler can be called any more, but the hub would hold a client for good that nobody looks after.
+    fn abandon(&mut self) {
+        let sockets: Vec<_> = self.sockets.iter().map(|(_, socket)| socket.clone()).collect();
+        for socket in &sockets {
+            self.forget(socket);
+            socket.set_connected(false);
+            socket.clear_handlers();
+        }
+        self.cell.hub.remove(&self.cell);
+        self.cell.retire();
+    }
+
     fn socket(&self, slot: Slot) -> Option<&Socket> {
         self.sockets.iter().find(|(known, _)| *known == slot).map(|(_, socket)| socket)
     }
@@ -260,6 +273,9 @@ impl Future for Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
+        if !self.closed {
+            self.abandon();
+        }
         drop(self.present.take());
         self.cell.hub.retire_if_over();
     }
