@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::{AbortHandle, abortable};
 use socketio_core::Instant;
 use socketio_driver::runtime::{BoxFuture, Io, Listener, Runtime, Timer};
 use socketio_driver::{Namespace, Server, ServerBuilder, Socket};
@@ -245,16 +246,27 @@ impl Log {
 
 /// Counts what is spawned and has not ended.
 #[derive(Clone, Debug, Default)]
-pub struct Tasks(Arc<AtomicUsize>);
+pub struct Tasks {
+    left: Arc<AtomicUsize>,
+    spawned: Arc<Mutex<Vec<AbortHandle>>>,
+}
 
 impl Tasks {
     /// How many have not ended.
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+        self.left.load(Ordering::SeqCst)
+    }
+
+    /// Lets go of every task, as a runtime does that shuts down. They are gone when none is counted.
+    ///
+    /// # Panics
+    /// When a task panicked as it was spawned.
+    pub fn let_go(&self) {
+        self.spawned.lock().expect("nothing panicked").drain(..).for_each(|task| task.abort());
     }
 
     fn guard(&self) -> TaskGuard {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.left.fetch_add(1, Ordering::SeqCst);
         TaskGuard(self.clone())
     }
 }
@@ -263,7 +275,7 @@ struct TaskGuard(Tasks);
 
 impl Drop for TaskGuard {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.left.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -301,9 +313,11 @@ impl Runtime for Counting {
 
     fn spawn(&self, task: BoxFuture<()>) {
         let guard = self.tasks.guard();
+        let (task, handle) = abortable(task);
+        self.tasks.spawned.lock().expect("nothing panicked").push(handle);
         self.inner.spawn(Box::pin(async move {
             let _guard = guard;
-            task.await;
+            let _ = task.await; // its end, or that it was let go
         }));
     }
 

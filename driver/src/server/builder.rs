@@ -153,7 +153,8 @@ impl<R> ServerBuilder<R> {
 
     /// Asks `decide` before a session is opened, by GET or by websocket; the message of a refusal goes to the client
     /// with code 4, `Forbidden` if it is empty. The credentials are not known yet: they come with the CONNECT packet,
-    /// and are a matter for [`Namespace::use_middleware`](crate::Namespace::use_middleware). Not asked when a session moves to a websocket.
+    /// and are a matter for [`Namespace::use_middleware`](crate::Namespace::use_middleware). Not asked when a
+    /// session moves to a websocket.
     #[must_use]
     pub fn allow_request<F, Fut>(mut self, decide: F) -> Self
     where

@@ -1,15 +1,10 @@
 //! What lives how long: servers without handles, and what handlers capture.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, abortable};
 use serde_json::json;
-use socketio_core::Instant;
-use socketio_driver::runtime::{BoxFuture, Io, Listener, Runtime, Timer};
+use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, Namespace, Server, ServerBuilder, Socket};
 use socketio_tests::client::{Client, How};
 use socketio_tests::io::{sleep, timeout};
@@ -27,53 +22,6 @@ fn server(rt: &Arc<dyn Runtime>, token: &Arc<()>) -> (Server, Tasks) {
         async move { Ack(number) }
     });
     (server, tasks)
-}
-
-/// A runtime that lets go of its tasks when it is told to, as one does that shuts down.
-#[derive(Clone, Debug)]
-struct Forgetful {
-    inner: Arc<dyn Runtime>,
-    tasks: Arc<Mutex<Vec<AbortHandle>>>,
-}
-
-impl Forgetful {
-    fn forget(&self) {
-        self.tasks.lock().unwrap().drain(..).for_each(|task| task.abort());
-    }
-}
-
-impl Runtime for Forgetful {
-    fn now(&self) -> Instant {
-        self.inner.now()
-    }
-
-    fn unix_time(&self) -> Duration {
-        self.inner.unix_time()
-    }
-
-    fn fill_random(&self, buffer: &mut [u8]) {
-        self.inner.fill_random(buffer);
-    }
-
-    fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>> {
-        self.inner.timer(at)
-    }
-
-    fn spawn(&self, task: BoxFuture<()>) {
-        let (task, handle) = abortable(task);
-        self.tasks.lock().unwrap().push(handle);
-        self.inner.spawn(Box::pin(async {
-            let _ = task.await;
-        }));
-    }
-
-    fn listen(&self, at: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
-        self.inner.listen(at)
-    }
-
-    fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
-        self.inner.connect(host, port)
-    }
 }
 
 async fn until(rt: &Arc<dyn Runtime>, what: &str, condition: impl Fn() -> bool) {
@@ -144,9 +92,8 @@ async fn a_client_whose_task_is_let_go_gives_its_place_back(rt: Arc<dyn Runtime>
     for how in How::ALL {
         let token = Arc::new(());
         let (counting, tasks) = Counting::new(Arc::clone(&rt));
-        let runtime = Forgetful { inner: Arc::new(counting), tasks: Arc::default() };
         let builder = ServerBuilder::<Tokio>::new().cleanup_empty_child_namespaces(true);
-        let server = builder.build_on(Arc::new(runtime.clone()));
+        let server = builder.build_on(Arc::new(counting));
         server.of_matching(|name| name == "/child");
         let held = Arc::clone(&token);
         server.on_connection(move |socket: Socket| {
@@ -165,7 +112,7 @@ async fn a_client_whose_task_is_let_go_gives_its_place_back(rt: Arc<dyn Runtime>
         socket.join("room");
         assert_eq!((server.clients_count(), server.namespaces().len()), (1, 2));
 
-        runtime.forget();
+        tasks.let_go();
         until(&rt, "no task is left", || tasks.count() == 0).await;
         assert_eq!((server.clients_count(), server.sockets_count()), (0, 0));
         assert_eq!((server.rooms(), server.namespaces().len()), (Vec::new(), 1));
