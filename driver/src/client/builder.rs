@@ -41,6 +41,7 @@ pub struct ClientBuilder<R> {
     socket: SocketConfig,
     auth: Auth,
     network: NetworkConfig,
+    close_timeout: Duration,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -49,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) config: Arc<Config>,
     pub(crate) socket: SocketConfig,
     pub(crate) auth: Auth,
+    /// From the owner's end to that of the connection.
+    pub(crate) close_timeout: Duration,
 }
 
 impl<R: Runtime + Default> ClientBuilder<R> {
@@ -91,6 +94,7 @@ impl<R> ClientBuilder<R> {
             socket: SocketConfig::default(),
             auth: Auth::default(),
             network: NetworkConfig::default(),
+            close_timeout: Duration::from_secs(10),
             runtime: PhantomData,
         }
     }
@@ -116,7 +120,8 @@ impl<R> ClientBuilder<R> {
         let network = Network::new(runtime.clone(), endpoint, network)?;
         let reconnection = self.reconnects.then_some(self.reconnection);
         let config = Arc::new(Config { engine, reconnection, ..self.manager });
-        let options = Options { config, socket: self.socket, auth: self.auth };
+        let options =
+            Options { config, socket: self.socket, auth: self.auth, close_timeout: self.close_timeout };
         let cell = Arc::new(Cell::new(runtime, options, network));
         let socket = Socket::new(&cell, &nsp);
         Ok(Client { cell, socket })
@@ -253,6 +258,14 @@ impl<R> ClientBuilder<R> {
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.manager.timeout = timeout.into();
+        self
+    }
+
+    /// How long a client that was dropped, or [shut down](Client::shutdown), may take to send what is queued and to hear that
+    /// the server has closed the connection as well; then the connection is dropped. Default: 10 s.
+    #[must_use]
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
         self
     }
 

@@ -51,7 +51,7 @@ pub use stream::{Events, Received};
 /// does for the namespace that stood in the URL.
 ///
 /// Dropped, every socket leaves, what was handed to the connection is still sent, and the connection is closed, in the
-/// background; [`shutdown`](Self::shutdown) waits for that. What waits for a connection is lost then: its
+/// background, within [`close_timeout`](ClientBuilder::close_timeout); [`shutdown`](Self::shutdown) waits for that. What waits for a connection is lost then: its
 /// acknowledgements fail, as do those that are still outstanding. Handlers that run are left to end.
 pub struct Client {
     cell: Arc<Cell>,
@@ -152,7 +152,9 @@ impl Client {
         self.cell.with_manager(|manager, now| manager.close_engine(now));
     }
 
-    /// Drops the client, and completes when it has said goodbye, no connection is left, and no handler runs.
+    /// Drops the client, and completes when it has said goodbye, no connection is left, and no handler runs. For the
+    /// network it takes no longer than [`close_timeout`](ClientBuilder::close_timeout); handlers have all the time they
+    /// need.
     pub async fn shutdown(self) {
         let cell = self.cell.clone();
         drop(self);

@@ -46,6 +46,8 @@ pub(super) struct Pump {
     congested: bool,
     /// The owner is gone, its last events were handled, and the handlers dropped.
     cleared: bool,
+    /// When whoever has not heard of the end by then is not waited for any more.
+    patience: Option<Instant>,
     span: tracing::Span,
 }
 
@@ -83,6 +85,7 @@ impl Pump {
             armed: now,
             congested: false,
             cleared: false,
+            patience: None,
             span,
         }
     }
@@ -98,6 +101,7 @@ impl Pump {
         }
         moved |= self.await_credentials(cx, now);
         moved |= self.catch_up(cx, now);
+        moved |= self.lose_patience(now);
         moved |= self.drain(cx, now);
         moved | self.write(cx, now)
     }
@@ -378,10 +382,22 @@ impl Pump {
         moved
     }
 
+    /// Drops the connections of a client whose owner is gone, once it has had its time to close them in order.
+    fn lose_patience(&mut self, now: Instant) -> bool {
+        let is_over = self.patience.is_some_and(|at| at <= now);
+        if is_over {
+            self.patience = None;
+            self.cell.pump(Manager::abandon);
+            self.websockets.clear();
+        }
+        is_over
+    }
+
     /// Sets the timer to the next deadline. Returns false if that is already over.
     fn arm(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let manager = self.cell.peek(Manager::poll_timeout);
-        let Some(next) = self.websockets.iter().filter_map(Ws::deadline).chain(manager).min() else {
+        let own = manager.into_iter().chain(self.patience);
+        let Some(next) = self.websockets.iter().filter_map(Ws::deadline).chain(own).min() else {
             // Nothing is covered: the first deadline that comes up is earlier.
             self.armed = Instant::from_micros(u64::MAX);
             return true;
@@ -403,13 +419,14 @@ impl Pump {
 
     /// Once the owner is gone and the sockets have heard of it: drops the handlers. Returns whether nothing is left at
     /// all.
-    fn is_over(&mut self) -> bool {
+    fn is_over(&mut self, now: Instant) -> bool {
         if !self.cell.is_closed_and_told() {
             return false;
         }
         if !self.cleared {
             self.cell.clear_handlers();
             self.cleared = true;
+            self.patience = Some(now + self.cell.options.close_timeout);
         }
         self.cell.peek(Manager::is_at_rest)
             && self.websockets.is_empty()
@@ -430,7 +447,7 @@ impl Future for Pump {
             if this.turn(cx, now) {
                 continue;
             }
-            if this.is_over() {
+            if this.is_over(now) {
                 return Poll::Ready(());
             }
             let armed = this.arm(cx, now).then_some(this.armed);

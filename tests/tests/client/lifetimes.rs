@@ -6,8 +6,9 @@ use std::time::Duration;
 use socketio_driver::client::{NotConnected, Socket as Mine};
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{AckError, EmitError, Event, Socket};
-use socketio_tests::io::{sleep, timeout};
+use socketio_tests::io::{accept, sleep, timeout};
 use socketio_tests::on_every_runtime;
+use socketio_tests::sim::{Connection, Reach, Sim};
 use socketio_tests::stage::{LOOPBACK, Log, PATIENCE, Stage, never};
 
 use crate::support::{Guest, NOBODY, Way, gone, until, url};
@@ -76,7 +77,7 @@ async fn a_client_may_go_at_any_time(rt: Arc<dyn Runtime>) {
         let guest = Guest::at(&rt, &url(at), |builder| way.choose(builder));
         let held = guest.client.emit_with_ack::<(), _>("x", ());
         guest.client.connect();
-        let silent = socketio_tests::io::accept(&mut *listener).await.unwrap();
+        let silent = accept(&mut *listener).await.unwrap();
         let waiting = guest.client.of("/");
         let waits = async {
             let outcome = waiting.connected().await;
@@ -221,6 +222,63 @@ async fn a_handler_that_runs_is_left_to_end(rt: Arc<dyn Runtime>) {
     gone(&stage, guest).await;
     log.expect(&stage, &["end"]).await;
 }
+
+/// Whoever does not answer any more, be it to the goodbye of a session or of a websocket, or to a handshake, holds up a
+/// shutdown for the time to close, and no longer.
+#[test]
+fn a_shutdown_does_not_wait_for_who_does_not_answer() {
+    for (timeout, bound) in [(None, Duration::from_secs(10)), (Some(BRIEF), BRIEF)] {
+        let options = |way: Way| {
+            move |builder| match timeout {
+                Some(timeout) => way.choose(builder).close_timeout(timeout),
+                None => way.choose(builder),
+            }
+        };
+        for way in Way::ALL {
+            let mut sim = Sim::new(1);
+            let (rt, net) = (sim.runtime(), sim.net());
+            sim.block_on(async {
+                // The connection is there, and vanishes.
+                let stage = Stage::new(Arc::clone(&rt)).await;
+                let guest = Guest::new(&stage, options(way));
+                guest.enter(way).await;
+                net.connections().iter().for_each(Connection::blackhole);
+                is_over_within(&rt, guest, bound).await;
+                // It has been found dead, and its websocket is still to be closed.
+                let guest = Guest::new(&stage, options(way));
+                guest.enter(way).await;
+                net.connections().iter().for_each(Connection::blackhole);
+                guest.client.close_engine();
+                is_over_within(&rt, guest, bound).await;
+                // It is being made, and nobody answers, or nothing even arrives.
+                let mut listener = rt.listen(LOOPBACK).await.unwrap();
+                let at = listener.local_addr().unwrap();
+                let guest = Guest::at(&rt, &url(at), options(way));
+                guest.client.connect();
+                let silent = accept(&mut *listener).await.unwrap();
+                is_over_within(&rt, guest, bound).await;
+                drop(silent);
+                net.set_reach(at, Reach::Silent);
+                let guest = Guest::at(&rt, &url(at), options(way));
+                guest.client.connect();
+                sleep(&*rt, Duration::from_millis(5)).await;
+                is_over_within(&rt, guest, bound).await;
+            });
+        }
+    }
+}
+
+async fn is_over_within(rt: &Arc<dyn Runtime>, guest: Guest, bound: Duration) {
+    let Guest { client, tasks, .. } = guest;
+    let start = rt.now();
+    client.shutdown().await;
+    let took = rt.now().saturating_since(start);
+    assert!(took <= bound, "{took:?}");
+    until(rt, "no task of the client is left", || tasks.count() == 0).await;
+}
+
+/// What a program may have left when it is told to end.
+const BRIEF: Duration = Duration::from_millis(300);
 
 /// What waits on another runtime would wait for ever.
 #[test]

@@ -204,6 +204,13 @@ impl<W> Manager<W> {
         self.drain(now);
     }
 
+    /// Gives up the sessions that are still on their way out: nobody waits any longer to hand over what they have, nor
+    /// for the server to hear of it. The connection of the moment is left as it is.
+    pub fn abandon(&mut self) {
+        self.leaving.iter_mut().for_each(Session::abort);
+        self.pull_leaving();
+    }
+
     /// Lets a socket connect, with the connection or as soon as there is one, which is made where nobody has made it.
     /// Does nothing when it is active, unless the connection is not being made any more.
     pub fn connect(&mut self, slot: Slot, now: Instant) {

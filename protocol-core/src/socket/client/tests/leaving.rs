@@ -143,3 +143,21 @@ fn sessions_on_their_way_out_are_bounded() {
     manager.handle_timeout(at(10_000));
     assert_eq!((manager.leaving(), manager.poll_timeout()), (0, None));
 }
+
+#[test]
+fn what_is_on_its_way_out_can_be_given_up() {
+    let mut manager = Manager::<()>::new(Arc::new(Config::default()), 42);
+    manager.open(at(0));
+    let Some(Output::Get(lane, _)) = manager.poll_output() else { panic!("no handshake") };
+    manager.close(at(0));
+    assert_eq!(manager.poll_output(), Some(Output::Event(Event::Close(DisconnectReason::ForcedClose))));
+    assert!(!manager.is_at_rest(), "the server may have opened a session, and is to hear of its end");
+    manager.abandon();
+    assert_eq!(manager.poll_output(), Some(Output::Abort(lane)));
+    assert!(manager.is_at_rest() && !manager.has_output() && manager.poll_timeout().is_none());
+
+    let mut client = Client::connected(Config::default());
+    client.manager.abandon();
+    assert_eq!(client.drain(), [""; 0]);
+    assert!(client.manager.is_connected(ROOT), "the connection of the moment stays");
+}
