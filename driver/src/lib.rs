@@ -29,7 +29,7 @@ mod sim;
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
 pub use client::{Client, ClientBuilder, Proxy, SetupError};
 #[cfg(feature = "tls")]
-pub use client::{Roots, Tls};
+pub use client::{Roots, Tls, rustls};
 pub use cluster::bus::{Bus, LocalBus, Subscriber};
 pub use cluster::remote::{Incomplete, IncompleteReason, RemoteSocket, ServerSideAckFuture};
 pub use dispatch::{BoxError, ListenerId, SocketError};

@@ -351,6 +351,30 @@ impl<R> ClientBuilder<R> {
         self
     }
 
+    /// Encrypts as a configuration of rustls says, in place of [`tls`](Self::tls): which cipher suites and versions to
+    /// offer, and a verifier that looks at what it likes (`ciphers`, `checkServerIdentity`). Only ALPN stays the
+    /// connection's own. What a verifier refuses with `InvalidCertificate` is told as a
+    /// [`TlsFault`](super::TlsFault).
+    ///
+    /// ```
+    /// use socketio_driver::{ClientBuilder, rustls};
+    /// # fn f<R>(builder: ClientBuilder<R>, roots: rustls::RootCertStore) -> Result<ClientBuilder<R>, rustls::Error> {
+    /// let mut provider = rustls::crypto::ring::default_provider();
+    /// provider.cipher_suites.retain(|suite| suite.tls13().is_some());
+    /// let config = rustls::ClientConfig::builder_with_provider(provider.into())
+    ///     .with_protocol_versions(&[&rustls::version::TLS13])?
+    ///     .with_root_certificates(roots)
+    ///     .with_no_client_auth();
+    /// Ok(builder.rustls(config))
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn rustls(mut self, config: impl Into<Arc<super::net::rustls::ClientConfig>>) -> Self {
+        self.network.tls = Tls::of(config.into());
+        self
+    }
+
     /// Whether to keep the cookies that the server sets, and send them with every request: what keeps a client at one
     /// server behind a load balancer that goes by them. At most 50, and 12 KiB of them, in memory. Default: no.
     #[must_use]

@@ -37,7 +37,7 @@ pub use builder::ClientBuilder;
 pub use cell::NotConnected;
 pub use net::{Proxy, SetupError};
 #[cfg(feature = "tls")]
-pub use net::{Roots, Tls};
+pub use net::{Roots, Tls, rustls};
 pub use socket::{Emitter, Socket};
 pub use socketio_core::engine::client::{
     Ending, Failure, ProxyFault, Timestamps, TlsFault, TransportError, UpgradeError,

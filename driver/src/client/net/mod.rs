@@ -34,6 +34,8 @@ use socketio_core::{Bytes, Lane};
 pub(crate) use config::NetworkConfig;
 pub use config::SetupError;
 pub(crate) use endpoint::Endpoint;
+#[cfg(feature = "tls")]
+pub use futures_rustls::rustls;
 pub use proxy::Proxy;
 #[cfg(feature = "tls")]
 pub use tls::{Roots, Tls};

@@ -3,9 +3,19 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use futures_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use futures_rustls::rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use futures_rustls::rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime,
+};
 use futures_rustls::rustls::server::WebPkiClientVerifier;
-use futures_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
+use futures_rustls::rustls::{
+    self, CertificateError, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+};
 use futures_util::future::join;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use socketio_core::Lane;
@@ -92,24 +102,29 @@ fn config(tls: Tls) -> NetworkConfig {
 
 /// What becomes of a GET from a server with this identity.
 fn get(url: &str, tls: Tls, identity: &Identity, of_client: Option<&Authority>) -> Answered {
+    get_from(url, tls, &identity.server_config(of_client), of_client.is_some())
+}
+
+/// What becomes of a GET from such a server, which may refuse the client.
+fn get_from(url: &str, tls: Tls, server: &ServerConfig, may_refuse: bool) -> Answered {
     let answers = std::cell::RefCell::new(Vec::new());
     play_at(url, config(tls), |mut scene| {
         let answers = &answers;
         async move {
-            if of_client.is_some() {
+            if may_refuse {
                 // The server of this test does not write an alert twice, should it not fit at once.
                 scene.net.set_link(Link::default());
             }
             let network = scene.network.clone();
-            let server = async {
+            let scripted = async {
                 let peer = scene.accept().await;
-                if let Ok(io) = accept_tls(identity.server_config(of_client), peer.io).await {
+                if let Ok(io) = accept_tls(server.clone(), peer.io).await {
                     let mut peer = Peer { io, read: Vec::new() };
                     let head = peer.answer("secret").await;
                     assert!(head.is_empty() || head.starts_with("GET / HTTP/1.1\r\nhost: "), "{head}");
                 }
             };
-            let (answer, ()) = join(network.get("/".into()), server).await;
+            let (answer, ()) = join(network.get("/".into()), scripted).await;
             answers.borrow_mut().push(answer);
         }
     });
@@ -205,6 +220,87 @@ fn whoever_wants_danger_gets_it() {
         Authority::new().issue("other.test", |params| params.not_after = date_time_ymd(2000, 1, 1));
     let any = Tls::new().roots(Roots::None).dangerous_accept_any_certificate();
     assert_eq!(get("https://server.test", any, &stranger, None), body("secret"));
+}
+
+/// Looks at nothing but the bytes: a certificate that was pinned.
+#[derive(Debug)]
+struct Pinned(CertificateDer<'static>, WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *shown != self.0 {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, shown, signed, &self.1)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, shown, signed, &self.1)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.1.supported_schemes()
+    }
+}
+
+#[test]
+fn a_configuration_of_rustls_decides_over_ciphers_and_identities() {
+    let identity = Authority::new().server("other.test");
+    let suites = ring::ALL_CIPHER_SUITES.iter().filter(|suite| suite.tls13().is_some());
+    for suite in suites {
+        let other = ring::ALL_CIPHER_SUITES.iter().find(|other| other.tls13().is_some() && other != &suite);
+        for (served, is_shared) in [(suite, true), (other.unwrap(), false)] {
+            for pinned in [true, false] {
+                let der = if pinned { identity.chain[0].clone() } else { Authority::new().der };
+                let own = CryptoProvider { cipher_suites: vec![*suite], ..ring::default_provider() };
+                let algorithms = own.signature_verification_algorithms;
+                let mut own = rustls::ClientConfig::builder_with_provider(own.into())
+                    .with_protocol_versions(&[&rustls::version::TLS13])
+                    .unwrap()
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(Pinned(der, algorithms)))
+                    .with_no_client_auth();
+                // Which is not what a connection speaks, nor what the server has.
+                own.alpn_protocols = vec![b"h2".to_vec()];
+                let provider = CryptoProvider { cipher_suites: vec![*served], ..ring::default_provider() };
+                let mut server = ServerConfig::builder_with_provider(provider.into())
+                    .with_protocol_versions(&[&rustls::version::TLS13])
+                    .unwrap()
+                    .with_no_client_auth()
+                    .with_single_cert(identity.chain.clone(), identity.key())
+                    .unwrap();
+                server.alpn_protocols = vec![b"http/1.1".to_vec()];
+                let answer = get_from("https://server.test", Tls::of(own.into()), &server, !is_shared);
+                let expected = match (is_shared, pinned) {
+                    (true, true) => body("secret"),
+                    (true, false) => Err(Failure::Tls(TlsFault::BadCertificate)),
+                    (false, _) => Err(Failure::Tls(TlsFault::Refused)),
+                };
+                assert_eq!(answer, expected, "{suite:?} {served:?} {pinned}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Tls {
     added: Vec<Source>,
     identity: Option<(Source, Source)>,
     accept_any: bool,
+    /// In place of all that.
+    own: Option<Arc<ClientConfig>>,
 }
 
 /// The authorities that a client trusts to begin with.
@@ -107,7 +109,22 @@ impl Tls {
         self
     }
 
+    /// What somebody has settled with rustls directly.
+    pub(crate) fn of(config: Arc<ClientConfig>) -> Self {
+        Self { own: Some(config), ..Self::default() }
+    }
+
     fn config(&self, runtime: Arc<dyn Runtime>) -> Result<ClientConfig, SetupError> {
+        let mut config = match &self.own {
+            Some(own) => ClientConfig::clone(own),
+            None => self.build(runtime)?,
+        };
+        // Whatever else somebody's own offers: this is what a connection speaks.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    fn build(&self, runtime: Arc<dyn Runtime>) -> Result<ClientConfig, SetupError> {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Clock(runtime)))
@@ -122,17 +139,10 @@ impl Tls {
             let rules = rules.map_err(|_| SetupError::NoRoots)?;
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Judge { rules, own }))
         };
-        let mut config = match &self.identity {
-            None => builder.with_no_client_auth(),
-            Some((chain, key)) => {
-                let chain = chain.certificates()?;
-                let key = key.read()?;
-                let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| SetupError::NoPrivateKey)?;
-                builder.with_client_auth_cert(chain, key).map_err(SetupError::Tls)?
-            }
-        };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
+        let Some((chain, key)) = &self.identity else { return Ok(builder.with_no_client_auth()) };
+        let (chain, key) = (chain.certificates()?, key.read()?);
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| SetupError::NoPrivateKey)?;
+        builder.with_client_auth_cert(chain, key).map_err(SetupError::Tls)
     }
 
     /// Whom to trust, and which of these certificates were added.
@@ -168,6 +178,7 @@ impl fmt::Debug for Tls {
             .field("added", &self.added.len())
             .field("identity", &self.identity.is_some())
             .field("accept_any", &self.accept_any)
+            .field("own", &self.own.is_some())
             .finish()
     }
 }
