@@ -21,6 +21,7 @@ use super::cell::Cell;
 use super::net::Tls;
 use super::net::{Endpoint, Network, NetworkConfig, Proxy, SetupError};
 use super::socket::Socket;
+use super::transport_options::TransportOptions;
 use crate::dispatch::BoxError;
 use crate::runtime::Runtime;
 
@@ -111,7 +112,10 @@ impl<R> ClientBuilder<R> {
         if self.trailing_slash && !path.ends_with('/') {
             path.push('/');
         }
-        Network::check_target(&path)?;
+        let own = self.engine.transport_options.iter().filter_map(|(_, own)| own.path.as_ref());
+        for path in own.chain([&path]) {
+            Network::check_target(path)?;
+        }
         let query = if self.query.is_empty() { endpoint.query().to_vec() } else { self.query };
         let engine = Arc::new(engine::Config { path, query, ..self.engine });
         let mut network = self.network;
@@ -187,6 +191,27 @@ impl<R> ClientBuilder<R> {
     #[must_use]
     pub fn transports(mut self, transports: impl Into<Vec<Transport>>) -> Self {
         self.engine.transports = transports.into();
+        self
+    }
+
+    /// What the requests of one transport have in place of what those of the client have: another path behind a proxy, a
+    /// header that only websockets need. Called twice for the same transport, the second time counts. WebTransport is
+    /// passed over, as it is in [`transports`](Self::transports).
+    ///
+    /// ```
+    /// use socketio_driver::{ClientBuilder, Transport, client::TransportOptions};
+    /// # fn f<R>(builder: ClientBuilder<R>) -> ClientBuilder<R> {
+    /// builder.transport_options(Transport::Websocket, TransportOptions::new().path("/sockets/"))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn transport_options(mut self, transport: Transport, options: TransportOptions) -> Self {
+        match transport {
+            Transport::Polling => self.network.polling_headers = options.headers,
+            Transport::Websocket => self.network.websocket_headers = options.headers,
+            Transport::Webtransport => {}
+        }
+        self.engine.transport_options.push((transport, options.target));
         self
     }
 

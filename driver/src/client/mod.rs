@@ -20,6 +20,7 @@ pub(crate) mod net;
 mod pump;
 mod socket;
 mod stream;
+mod transport_options;
 
 use std::fmt;
 use std::future::Future;
@@ -46,6 +47,7 @@ pub use socketio_core::socket::client::{
     ConnectError, DisconnectReason, ProtocolError, QueueLimits, Reconnection, Refusal, Retries, Status,
 };
 pub use stream::{Events, Received};
+pub use transport_options::TransportOptions;
 
 /// A connection to a server, and its owner: the connection lives as long as this does. Everything a [`Socket`] can do it
 /// does for the namespace that stood in the URL.

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use socketio_driver::client::{ConnectError, NotConnected, Status, TransportError};
+use socketio_driver::client::{ConnectError, NotConnected, Status, TransportError, TransportOptions};
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Ack, ConnectError as Refused, SetupError, Socket, Transport};
+use socketio_driver::{Ack, ClientBuilder, ConnectError as Refused, SetupError, Socket, Transport};
 use socketio_tests::io::timeout;
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{Log, PATIENCE, SETTLED, Stage};
+use socketio_tokio::Tokio;
 
 use crate::support::{Guest, NOBODY, Way, gone};
 
@@ -229,9 +230,52 @@ async fn the_url_and_the_options_stand_in_the_request(rt: Arc<dyn Runtime>) {
     stage.is_empty_in_after(&["/admin"], ()).await;
 }
 
+/// A proxy that has the websockets elsewhere, or asks for something before it lets them pass.
+async fn a_transport_may_have_options_of_its_own(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let log = Log::default();
+    let seen = log.clone();
+    stage.server.on_connection(move |socket: Socket| {
+        let handshake = socket.handshake();
+        seen.add(format_args!("{:?} {:?}", handshake.query("q"), handshake.header("x-for")));
+        async {}
+    });
+    let options = |builder: ClientBuilder<Tokio>| {
+        builder
+            .query("q", "all")
+            .extra_header("X-For", "all")
+            .transport_options(Transport::Websocket, TransportOptions::new().path("/nowhere/"))
+            .transport_options(
+                Transport::Websocket,
+                TransportOptions::new().extra_header("X-For", "websocket").query("q", "own"),
+            )
+    };
+    for (way, expected) in [
+        (Way::Polling, r#"Some("all") Some("all")"#),
+        (Way::Websocket, r#"Some("own") Some("websocket")"#),
+        (Way::Upgrade, r#"Some("all") Some("all")"#),
+    ] {
+        let guest = Guest::new(&stage, |builder| options(way.choose(builder)));
+        guest.enter(way).await;
+        log.expect(&stage, &[expected]).await;
+        gone(&stage, guest).await;
+    }
+    // Its own path is where it goes, and no other transport.
+    let guest = Guest::new(&stage, |builder| {
+        let elsewhere = TransportOptions::new().path("/nowhere/");
+        builder.transport_options(Transport::Websocket, elsewhere)
+    });
+    guest.log_manager();
+    guest.client.connect();
+    // A server leaves alone for a second who asks for a websocket elsewhere, then closes.
+    let refused = "UpgradeError(Transport(";
+    guest.until("the probe fails", || guest.log.lines().iter().any(|line| line.starts_with(refused))).await;
+    assert_eq!(guest.client.transport(), Some(Transport::Polling));
+    log.expect(&stage, &["None None"]).await;
+    gone(&stage, guest).await;
+}
+
 async fn what_is_wrong_with_the_settings_is_named(rt: Arc<dyn Runtime>) {
-    use socketio_driver::ClientBuilder;
-    use socketio_tokio::Tokio;
     let build = |builder: ClientBuilder<Tokio>| builder.build_on(Arc::clone(&rt)).map(drop);
     let new = ClientBuilder::<Tokio>::new;
     assert!(matches!(build(new("ftp://h")), Err(SetupError::Scheme { .. })));
@@ -239,6 +283,13 @@ async fn what_is_wrong_with_the_settings_is_named(rt: Arc<dyn Runtime>) {
     assert!(matches!(build(new("http://h/a,b")), Err(SetupError::Namespace { .. })));
     assert!(matches!(build(new("http://h").path("no slash")), Err(SetupError::Path { .. })));
     assert!(matches!(build(new("http://h").extra_header("a b", "c")), Err(SetupError::Header { .. })));
+    for transport in [Transport::Polling, Transport::Websocket] {
+        let with = |own| build(new("http://h").transport_options(transport, own));
+        let own = TransportOptions::new;
+        assert!(matches!(with(own().path("no slash")), Err(SetupError::Path { .. })));
+        assert!(matches!(with(own().extra_header("a b", "c")), Err(SetupError::Header { .. })));
+        assert!(matches!(with(own().extra_header("Upgrade", "c")), Err(SetupError::ReservedHeader { .. })));
+    }
     // Without a transport there is nothing to connect with, which is known when somebody tries.
     let guest = Guest::at(&rt, NOBODY, |b| b.transports([]).reconnection(false));
     guest.client.connect();
@@ -317,6 +368,7 @@ on_every_runtime!(
     a_client_falls_back_on_the_next_transport,
     a_client_that_rests_sends_nothing,
     a_refusal_is_told_with_its_data_and_final,
+    a_transport_may_have_options_of_its_own,
     an_upgrade_is_remembered_if_it_is_to_be,
     credentials_are_asked_for_at_every_connect,
     namespaces_share_one_connection_until_the_last_one_leaves,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
 
+use super::dial::Purpose;
 use super::proxy::Proxy;
 use super::tls::Tls;
 
@@ -16,6 +17,10 @@ use super::tls::Tls;
 pub(crate) struct NetworkConfig {
     /// Headers to add to every request, polling and websocket alike, in place of what would be sent under these names.
     pub(crate) headers: Vec<(String, String)>,
+    /// Those of polling, if they are others.
+    pub(crate) polling_headers: Option<Vec<(String, String)>>,
+    /// Those of the opening handshakes of websockets, if they are others.
+    pub(crate) websocket_headers: Option<Vec<(String, String)>>,
     /// Websocket subprotocols to offer. The server must choose one of them.
     pub(crate) protocols: Vec<String>,
     /// Which proxy to go through.
@@ -34,6 +39,8 @@ impl Default for NetworkConfig {
     fn default() -> Self {
         Self {
             headers: Vec::new(),
+            polling_headers: None,
+            websocket_headers: None,
             protocols: Vec::new(),
             proxy: Proxy::default(),
             tls: Tls::default(),
@@ -45,10 +52,14 @@ impl Default for NetworkConfig {
 }
 
 impl NetworkConfig {
-    /// The headers, checked.
-    pub(super) fn header_map(&self) -> Result<HeaderMap, SetupError> {
+    /// The headers for that purpose, checked.
+    pub(super) fn header_map(&self, purpose: Purpose) -> Result<HeaderMap, SetupError> {
+        let own = match purpose {
+            Purpose::Requests => &self.polling_headers,
+            Purpose::Websocket => &self.websocket_headers,
+        };
         let mut map = HeaderMap::new();
-        for (name, value) in &self.headers {
+        for (name, value) in own.as_ref().unwrap_or(&self.headers) {
             let invalid = || SetupError::Header { name: name.clone() };
             let key = HeaderName::try_from(name).map_err(|_| invalid())?;
             if OURS.contains(&key) {
@@ -77,9 +88,21 @@ impl NetworkConfig {
 /// Without the values of headers, which are often secret.
 impl fmt::Debug for NetworkConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { headers, protocols, proxy, tls, cookies, request_timeout, max_message_bytes } = self;
+        let Self {
+            headers,
+            polling_headers,
+            websocket_headers,
+            protocols,
+            proxy,
+            tls,
+            cookies,
+            request_timeout,
+            max_message_bytes,
+        } = self;
         f.debug_struct("NetworkConfig")
-            .field("headers", &headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("headers", &names(headers))
+            .field("polling_headers", &polling_headers.as_deref().map(names))
+            .field("websocket_headers", &websocket_headers.as_deref().map(names))
             .field("protocols", protocols)
             .field("proxy", proxy)
             .field("tls", tls)
@@ -88,6 +111,11 @@ impl fmt::Debug for NetworkConfig {
             .field("max_message_bytes", max_message_bytes)
             .finish()
     }
+}
+
+/// The names of headers.
+pub(crate) fn names(headers: &[(String, String)]) -> Vec<&str> {
+    headers.iter().map(|(name, _)| &**name).collect()
 }
 
 /// What is wrong with the settings of a client. Nothing was sent.
@@ -234,18 +262,18 @@ mod tests {
     #[test]
     fn headers_are_checked_by_name_and_value() {
         for name in ["", "a b", "ä", "a:"] {
-            let error = with(name, "x").header_map().unwrap_err();
+            let error = with(name, "x").header_map(Purpose::Requests).unwrap_err();
             assert!(matches!(error, SetupError::Header { .. }), "{name}: {error}");
         }
         for value in ["a\r\nb: c", "\0", "a\n"] {
-            let error = with("x", value).header_map().unwrap_err();
+            let error = with("x", value).header_map(Purpose::Requests).unwrap_err();
             assert!(matches!(error, SetupError::Header { name } if name == "x"), "{value:?}");
         }
         for name in ["Upgrade", "connection", "Content-Length", "SEC-WEBSOCKET-KEY", "transfer-encoding"] {
-            let error = with(name, "x").header_map().unwrap_err();
+            let error = with(name, "x").header_map(Purpose::Requests).unwrap_err();
             assert!(matches!(error, SetupError::ReservedHeader { .. }), "{name}: {error}");
         }
-        assert_eq!(with("X-Token", "a, b").header_map().unwrap()["x-token"], "a, b");
+        assert_eq!(with("X-Token", "a, b").header_map(Purpose::Requests).unwrap()["x-token"], "a, b");
     }
 
     #[test]
@@ -264,7 +292,7 @@ mod tests {
     #[test]
     fn secrets_are_not_printed() {
         let config = with("authorization", "Bearer hidden");
-        let printed = format!("{config:?} {:?}", config.header_map());
+        let printed = format!("{config:?} {:?}", config.header_map(Purpose::Requests));
         assert!(printed.contains("authorization") && !printed.contains("hidden"), "{printed}");
     }
 }

@@ -31,8 +31,8 @@ use http_body_util::Full;
 use socketio_core::engine::client::Failure;
 use socketio_core::{Bytes, Lane};
 
-pub(crate) use config::NetworkConfig;
 pub use config::SetupError;
+pub(crate) use config::{NetworkConfig, names};
 pub(crate) use endpoint::Endpoint;
 #[cfg(feature = "tls")]
 pub use futures_rustls::rustls;
@@ -57,6 +57,8 @@ struct Inner {
     dialer: Dialer,
     /// `Host`, credentials and the user's own.
     headers: HeaderMap,
+    /// The same for websockets.
+    websocket_headers: HeaderMap,
     protocols: Option<HeaderValue>,
     request_timeout: Option<Duration>,
     max_message_bytes: usize,
@@ -79,13 +81,16 @@ impl Network {
             .map_err(|_| SetupError::NoHost { url: endpoint.authority().to_owned() })?;
         headers.insert(header::HOST, host);
         headers.extend(endpoint.authorization().map(|value| (header::AUTHORIZATION, value.clone())));
+        let mut websocket_headers = headers.clone();
         // A user's `Host` is for a server that is reached by another name.
-        headers.extend(config.header_map()?);
+        headers.extend(config.header_map(Purpose::Requests)?);
+        websocket_headers.extend(config.header_map(Purpose::Websocket)?);
         Ok(Self(Arc::new(Inner {
             dialer: Dialer::new(Arc::clone(&runtime), endpoint.clone(), &config.proxy, &config.tls)?,
             runtime,
             endpoint,
             headers,
+            websocket_headers,
             protocols: config.protocol_offer()?,
             request_timeout: config.request_timeout,
             max_message_bytes: config.max_message_bytes,
@@ -132,7 +137,7 @@ impl Network {
 
 impl Inner {
     async fn request(&self, method: Method, target: &str, body: Bytes) -> Result<(u16, Bytes), Failure> {
-        let mut request = self.head(method.clone(), target, Full::new(body))?;
+        let mut request = self.head(method.clone(), target, Full::new(body), &self.headers)?;
         let headers = request.headers_mut();
         let mut default = |name, value| {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -173,7 +178,7 @@ impl Inner {
     }
 
     async fn open_websocket(&self, lane: Lane, target: &str) -> Result<Ws, Failure> {
-        let mut request = self.head(Method::GET, target, Full::default())?;
+        let mut request = self.head(Method::GET, target, Full::default(), &self.websocket_headers)?;
         websocket::ask(request.headers_mut(), websocket::key(&*self.runtime), self.protocols.as_ref());
         let io = self.dialer.open(Purpose::Websocket).await?;
         let saw = |status, headers: &HeaderMap| self.saw(target, status, headers, Purpose::Websocket);
@@ -181,11 +186,17 @@ impl Inner {
         Ok(Ws::client(lane, io, early, self.max_message_bytes, Arc::clone(&self.runtime)))
     }
 
-    fn head(&self, method: Method, target: &str, body: Full<Bytes>) -> Result<Request<Full<Bytes>>, Failure> {
+    fn head(
+        &self,
+        method: Method,
+        target: &str,
+        body: Full<Bytes>,
+        headers: &HeaderMap,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = target.parse().map_err(|error: http::uri::InvalidUri| fault::broken(&error))?;
-        request.headers_mut().clone_from(&self.headers);
+        request.headers_mut().clone_from(headers);
         if let Some(jar) = &self.cookies {
             jar.fill(target, request.headers_mut(), self.runtime.unix_time());
         }

@@ -16,6 +16,8 @@ pub struct Config {
     pub path: String,
     /// Parameters to add to every request, before those of the protocol; they are escaped here. Default: none.
     pub query: Vec<(String, String)>,
+    /// What holds for the requests of one transport alone. The last entry of a transport counts. Default: nothing.
+    pub transport_options: Vec<(Transport, TransportConfig)>,
     /// The transports to use: the first one to connect with, the others to upgrade to, or to fall back on with
     /// [`try_all_transports`](Self::try_all_transports). WebTransport is passed over. Default: polling, websocket.
     pub transports: Vec<Transport>,
@@ -52,6 +54,7 @@ impl Default for Config {
         Self {
             path: "/socket.io/".into(),
             query: Vec::new(),
+            transport_options: Vec::new(),
             transports: [Transport::Polling, Transport::Websocket].into(),
             try_all_transports: false,
             upgrade: true,
@@ -65,5 +68,24 @@ impl Default for Config {
             max_payload_packets: payload::DEFAULT_MAX_PACKETS,
             buffer: BufferLimits::default(),
         }
+    }
+}
+
+/// What the requests of one transport have in place of what those of all have (`transportOptions` in REFERENCE 5.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransportConfig {
+    /// In place of [`Config::path`].
+    pub path: Option<String>,
+    /// In place of [`Config::query`].
+    pub query: Option<Vec<(String, String)>>,
+}
+
+impl Config {
+    /// The path and the parameters of one transport.
+    pub(super) fn of(&self, transport: Transport) -> (&str, &[(String, String)]) {
+        let own = self.transport_options.iter().rev().find(|(other, _)| *other == transport);
+        let own = own.map(|(_, own)| own);
+        let path = own.and_then(|own| own.path.as_ref()).unwrap_or(&self.path);
+        (path, own.and_then(|own| own.query.as_ref()).unwrap_or(&self.query))
     }
 }

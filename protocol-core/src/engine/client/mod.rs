@@ -19,7 +19,7 @@ use super::packet::{Frame, Message};
 use crate::{Lane, Sid};
 
 pub use super::buffer::SendError;
-pub use config::Config;
+pub use config::{Config, TransportConfig};
 pub use error::{CloseReason, Ending, Failure, ProxyFault, TlsFault, TransportError, UpgradeError};
 pub use session::Session;
 pub use target::Timestamps;

@@ -28,10 +28,11 @@ pub(super) fn target(
     sid: Option<&Sid>,
     random: &mut Random,
 ) -> String {
-    let mut target = String::with_capacity(config.path.len() + 64);
-    target.push_str(&config.path);
+    let (path, query) = config.of(transport);
+    let mut target = String::with_capacity(path.len() + 64);
+    target.push_str(path);
     target.push('?');
-    for (name, value) in &config.query {
+    for (name, value) in query {
         push_component(name, &mut target);
         target.push('=');
         push_component(value, &mut target);
@@ -102,6 +103,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::engine::client::TransportConfig;
 
     fn targets(config: &Config) -> [String; 4] {
         let sid = Sid::from("S/1");
@@ -139,6 +141,36 @@ mod tests {
                 "/?EIO=4&transport=polling&sid=S%2F1",
                 "/?EIO=4&transport=websocket&b64=1",
                 "/?EIO=4&transport=websocket&sid=S%2F1&b64=1",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_transport_may_have_a_path_and_a_query_of_its_own() {
+        let query = |value: &str| vec![("a".to_string(), value.to_string())];
+        let own = |path: Option<&str>, value: Option<&str>| TransportConfig {
+            path: path.map(ToString::to_string),
+            query: value.map(query),
+        };
+        let config = |transport_options| Config {
+            transport_options,
+            query: query("all"),
+            timestamps: Timestamps::None,
+            ..Config::default()
+        };
+        let (polling, websocket) = (Transport::Polling, Transport::Websocket);
+        let both = vec![
+            (websocket, own(None, None)),
+            (websocket, own(Some("/ws"), None)),
+            (polling, own(None, Some("own"))),
+        ];
+        assert_eq!(
+            targets(&config(both)),
+            [
+                "/socket.io/?a=own&EIO=4&transport=polling",
+                "/socket.io/?a=own&EIO=4&transport=polling&sid=S%2F1",
+                "/ws?a=all&EIO=4&transport=websocket",
+                "/ws?a=all&EIO=4&transport=websocket&sid=S%2F1",
             ]
         );
     }
