@@ -86,8 +86,9 @@ enum Link {
         lane: Lane,
         unflushed: usize,
     },
-    /// The close packet is on its way. The pending GET is left to return by itself: to break it before the server has
-    /// read that packet would be a transport error there.
+    /// The close packet is on its way. The pending GET is kept until that is answered: to break it before the server has
+    /// read the packet would be a transport error there. Then it is of no use any more, and servers there are (in
+    /// Python) that let it hang.
     Leaving {
         get: Option<Lane>,
         post: Option<Lane>,
@@ -489,7 +490,7 @@ impl Session {
                 }
                 self.outputs.push_back(Output::Get(lane, target));
             }
-            Link::Leaving { get: None, post: None } => self.end(CloseReason::ForcedClose),
+            Link::Leaving { post: None, .. } => self.end(CloseReason::ForcedClose),
             Link::Opening { .. } | Link::Polling(_) | Link::Websocket { .. } | Link::Leaving { .. } => {}
             Link::Closed => {}
         }
