@@ -1,5 +1,5 @@
-//! Our client against a server that is another process: the reference under Node.js in the interop run (`SERVER_CMD`), our
-//! own otherwise. What passes against both is what the two have in common.
+//! Our client against a server that is another process: in the interop run (`SERVER_CMD`) the reference under Node.js, and
+//! python-socketio's; our own otherwise. What passes against all of them is what they have in common.
 
 mod acks;
 mod endings;
