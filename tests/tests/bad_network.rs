@@ -1,7 +1,7 @@
 //! A client behind a network that goes wrong at each stage in turn. Whatever it is, the client comes back, does not hammer at
 //! the server meanwhile, and what was acknowledged is not sent again.
 //!
-//! What happens by chance, over many seeds, is in `client/chaos.rs`; here every combination has its turn.
+//! What happens by chance, over many seeds, is in `client/chaos`; here every combination has its turn.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Our client and our server on a bad network, in virtual time, over many seeds: what is acknowledged arrived exactly
 //! once, in order; a client always comes back, never spins, and leaves nothing behind.
 
+mod namespaces;
+
 use std::cell::Cell;
 use std::env;
 use std::rc::Rc;
@@ -15,13 +17,13 @@ use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, RecoveryConfig, Server, ServerBuilder, Socket};
 use socketio_tests::io::{sleep, timeout};
 use socketio_tests::sim::{Link, Net, Side, Sim};
-use socketio_tests::stage::LOOPBACK;
+use socketio_tests::stage::{LOOPBACK, Log};
 use socketio_tokio::Tokio;
 
 use crate::support::{Guest, Way, url};
 
 /// How many seeds a run tries, unless the environment variable `SIM_SEEDS` says how many, or `SIM_SEED` which one.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 1000;
 
 fn seeds() -> std::ops::RangeInclusive<u64> {
     let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
