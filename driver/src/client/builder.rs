@@ -318,6 +318,14 @@ impl<R> ClientBuilder<R> {
         self
     }
 
+    /// Whether every packet that arrives is a [`ManagerEvent::Packet`](super::ManagerEvent::Packet): for those who want to
+    /// see what goes on. Default: no, since each of them is then cloned for it.
+    #[must_use]
+    pub fn report_packets(mut self, report: bool) -> Self {
+        self.manager.report_packets = report;
+        self
+    }
+
     /// Whether binary data travels as base64 even on websockets. Default: no.
     #[must_use]
     pub fn force_base64(mut self, force: bool) -> Self {

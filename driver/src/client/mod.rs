@@ -29,7 +29,7 @@ use std::sync::{Arc, PoisonError};
 
 use socketio_core::Sid;
 use socketio_core::engine::Transport;
-use socketio_core::socket::Nsp;
+use socketio_core::socket::{Nsp, Packet};
 
 use crate::dispatch::{ListenerId, ManagerHandlers};
 use cell::Cell;
@@ -80,6 +80,9 @@ pub enum ManagerEvent {
     ReconnectFailed,
     /// The server sent a heartbeat.
     Ping,
+    /// A Socket.IO packet arrived, of whatever type and for whatever namespace. What it is for comes next. Only with
+    /// [`report_packets`](ClientBuilder::report_packets).
+    Packet(Box<Packet>),
     /// The connection moved to this transport.
     Upgrade(Transport),
     /// It could not move to another transport, and goes on as it was.

@@ -22,7 +22,7 @@ use super::cell::Cell;
 use super::net::Network;
 use super::socket::Socket;
 use crate::ack::Waiter;
-use crate::dispatch::backlog::{Backlog, Weight, weight_of};
+use crate::dispatch::backlog::{Backlog, Weight, weight_of, weight_of_packet};
 use crate::dispatch::{ClientDone, Task};
 use crate::runtime::{BoxFuture, Timer};
 use crate::ws::{End, Ws};
@@ -62,6 +62,7 @@ impl Weight for Event<Waiter> {
     fn bytes(&self) -> usize {
         match self {
             Self::Emit { event, .. } => weight_of(event),
+            Self::Packet(packet) => weight_of_packet(packet),
             _ => 0,
         }
     }
@@ -294,6 +295,7 @@ impl Pump {
             Event::ReconnectAttempt(n) => self.tell(&ManagerEvent::ReconnectAttempt(n), cx, now),
             Event::Reconnect(n) => self.tell(&ManagerEvent::Reconnect(n), cx, now),
             Event::ReconnectError(error) => self.tell(&ManagerEvent::ReconnectError(error), cx, now),
+            Event::Packet(packet) => self.tell(&ManagerEvent::Packet(packet), cx, now),
             Event::Ping => self.tell(&ManagerEvent::Ping, cx, now),
             Event::Upgraded(transport) => self.tell(&ManagerEvent::Upgrade(transport), cx, now),
             Event::UpgradeFailed(error) => self.tell(&ManagerEvent::UpgradeError(error), cx, now),

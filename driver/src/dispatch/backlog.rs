@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use socketio_core::socket::server::Event;
-use socketio_core::socket::{self as packet, Raw};
+use socketio_core::socket::{self as packet, Body, Raw};
 
 use crate::ack::Waiter;
 
@@ -73,9 +73,24 @@ impl Weight for Event<Waiter> {
 
 /// How many bytes an event keeps in memory.
 pub(crate) fn weight_of(event: &packet::Event) -> usize {
-    let args = event.args();
-    let attachments = args.attachments().iter().map(|bytes| bytes.len()).sum::<usize>();
-    event.name().len() + length(args.raw()) + attachments
+    event.name().len() + weight_of_args(event.args())
+}
+
+/// How many bytes a packet keeps in memory.
+pub(crate) fn weight_of_packet(packet: &packet::Packet) -> usize {
+    packet.nsp.len()
+        + match &packet.body {
+            Body::Event(event) => weight_of(event),
+            Body::Ack { args, .. } => weight_of_args(args),
+            Body::Connect(payload) | Body::ConnectError(payload) => {
+                payload.as_ref().map_or(0, |payload| length(payload.raw()))
+            }
+            Body::Disconnect | Body::Unnamed => 0,
+        }
+}
+
+fn weight_of_args(args: &packet::Args) -> usize {
+    length(args.raw()) + args.attachments().iter().map(|bytes| bytes.len()).sum::<usize>()
 }
 
 fn length(raw: Raw<'_>) -> usize {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use socketio_driver::client::Socket as Mine;
+use socketio_driver::client::{ManagerEvent, Socket as Mine};
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Ack, AckError, AckSender, Bytes, Codec, EmitError, Event, Socket};
+use socketio_driver::{Ack, AckError, AckSender, Body, Bytes, Codec, EmitError, Event, Socket};
 use socketio_tests::io::{sleep, timeout};
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{Log, PATIENCE, SETTLED, Stage, never};
@@ -337,7 +337,62 @@ async fn a_handler_may_wait_for_an_acknowledgement(rt: Arc<dyn Runtime>) {
     }
 }
 
+/// As the manager's `packet` of the reference: everything that arrives, before what comes of it.
+async fn every_packet_can_be_seen_by_who_asks_for_it(rt: Arc<dyn Runtime>) {
+    for (way, reports) in Way::ALL.into_iter().flat_map(|way| [(way, true), (way, false)]) {
+        let stage = Stage::new(Arc::clone(&rt)).await;
+        stage.server.on("ask", |socket: Socket, n: u32| async move {
+            socket.emit("binary", Bytes::from_static(b"x")).unwrap();
+            Ack(n)
+        });
+        let guest = Guest::new(&stage, |builder| way.choose(builder).report_packets(reports));
+        let log = Log::default();
+        let seen = log.clone();
+        guest.client.on_manager(move |event| {
+            if let ManagerEvent::Packet(packet) = event {
+                let what = match &packet.body {
+                    Body::Connect(_) => "connect".to_owned(),
+                    Body::Event(event) => {
+                        format!("event {} {}", event.name(), event.args().attachments().len())
+                    }
+                    Body::Ack { id, args } => format!("ack {:?} {:?}", id.map(|id| id.0), args.raw()),
+                    Body::ConnectError(_) => "connect_error".to_owned(),
+                    body => format!("{body:?}"),
+                };
+                seen.add(format_args!("{} {what}", packet.nsp));
+            }
+            async {}
+        });
+        let handled = log.clone();
+        guest.client.on("binary", move |_: Mine, _: Bytes| {
+            handled.add("handled");
+            async {}
+        });
+        let nowhere = guest.client.of("/nowhere");
+        guest.enter(way).await;
+        guest.client.emit_with_ack::<u32, _>("ask", 7).await.unwrap();
+        nowhere.connect();
+        nowhere.connected().await.unwrap_err();
+        stage.server.sockets()[0].disconnect();
+        guest.until("it left", || !guest.client.is_connected()).await;
+        let expected: &[&str] = match reports {
+            true => &[
+                "/ connect",
+                "/ event binary 1",
+                "handled",
+                "/ ack Some(0) Json(\"7\")",
+                "/nowhere connect_error",
+                "/ Disconnect",
+            ],
+            false => &["handled"],
+        };
+        log.expect(&stage, expected).await;
+        gone(&stage, guest).await;
+    }
+}
+
 on_every_runtime!(
+    every_packet_can_be_seen_by_who_asks_for_it,
     a_handler_may_wait_for_an_acknowledgement,
     a_return_value_is_the_acknowledgement,
     an_awaited_acknowledgement_is_what_the_server_answers,

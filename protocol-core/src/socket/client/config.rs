@@ -16,6 +16,8 @@ pub struct Config {
     pub codec: Codec,
     /// Bounds of one packet.
     pub limits: Limits,
+    /// Whether every packet that arrives is told ([`Event::Packet`](super::Event::Packet)). Default: no.
+    pub report_packets: bool,
     /// Time a packet may wait for its attachments. Default: 45 s, as at the server.
     pub attachment_timeout: Duration,
     /// Whether, and how, a connection that could not be made or was lost is made again. Default: yes.
@@ -37,6 +39,7 @@ impl Default for Config {
             engine: Arc::default(),
             codec: Codec::default(),
             limits: Limits::default(),
+            report_packets: false,
             attachment_timeout: Duration::from_secs(45),
             reconnection: Some(Reconnection::default()),
             timeout: Some(Duration::from_secs(20)),

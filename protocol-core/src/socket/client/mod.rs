@@ -43,7 +43,9 @@ mod queue;
 mod retries;
 mod socket;
 
-use super::{AckError, Args, Slot};
+use alloc::boxed::Box;
+
+use super::{AckError, Args, Packet, Slot};
 use crate::engine::Transport;
 use crate::engine::client::UpgradeError;
 use crate::{AckId, Instant, Sid};
@@ -73,6 +75,9 @@ pub enum Event<W> {
     ReconnectFailed,
     /// The server sent a heartbeat.
     Ping,
+    /// A packet arrived, its attachments in place; for whom, and whether anybody wants it, is seen to next. Only with
+    /// [`Config::report_packets`].
+    Packet(Box<Packet>),
     /// The connection moved to this transport.
     Upgraded(Transport),
     /// An attempt to move to another transport failed; the connection goes on as it was.

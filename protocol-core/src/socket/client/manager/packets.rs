@@ -1,5 +1,7 @@
 //! What arrives on an open connection, and which socket it is for (REFERENCE 3.6, 5.4).
 
+use alloc::boxed::Box;
+
 use super::{Manager, State};
 use crate::Instant;
 use crate::engine::packet::Message;
@@ -16,7 +18,11 @@ impl<W> Manager<W> {
             Some(_) => None,
             None => open.attachment_deadline.or(Some(now + self.config.attachment_timeout)),
         };
-        packet.map_or(Ok(()), |packet| self.handle_packet(packet, now))
+        let Some(packet) = packet else { return Ok(()) };
+        if self.config.report_packets {
+            self.event(Event::Packet(Box::new(packet.clone())));
+        }
+        self.handle_packet(packet, now)
     }
 
     /// A packet for a socket; one for a namespace that nobody asked for is ignored (REFERENCE 5.4).
