@@ -4,6 +4,7 @@
 pub mod buffer;
 pub mod client;
 pub mod close;
+pub mod deflate;
 pub mod format;
 pub mod handshake;
 pub mod http;

@@ -118,12 +118,12 @@ impl fmt::Debug for Request<'_> {
 }
 
 /// The members of a comma-separated list, without the space around them.
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(in crate::engine) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(<[u8]>::trim_ascii)
 }
 
 /// Whether these bytes are a token of HTTP (RFC 9110, 5.6.2).
-fn is_token(bytes: &[u8]) -> bool {
+pub(in crate::engine) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 

@@ -97,7 +97,7 @@ impl Response {
     }
 
     /// The short text that refuses an upgrade and ends the connection.
-    pub(super) fn html_close(status: u16, body: String) -> Self {
+    pub(in crate::engine) fn html_close(status: u16, body: String) -> Self {
         let headers = &[("Connection", "close"), ("Content-type", "text/html")];
         Self { status, headers, extra: Vec::new(), body: body.into(), compressible: false }
     }
