@@ -222,7 +222,7 @@ impl World {
                 }
             }
             Output::Abort(lane) => assert_ne!(self.finish(lane), Kind::Websocket),
-            Output::WsSend(lane, frame) => {
+            Output::WsSend(lane, frame, _) => {
                 assert!(!self.closed);
                 let State { kind, done, gone } = self.lanes[lane.0 as usize];
                 assert_eq!((kind, done, gone), (Kind::Websocket, false, false));

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
+use crate::engine::buffer::Compression;
 use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::packet::Frame;
 use crate::engine::server::{self as engine, Opening, Session};
@@ -38,7 +39,7 @@ pub enum Output<W> {
     /// Break the connection of an HTTP request without an answer. The lane is done.
     Abort(Lane),
     /// Send a message on a websocket. When all of them are written, say [`Input::Flushed`](engine::Input::Flushed).
-    WsSend(Lane, Frame),
+    WsSend(Lane, Frame, Compression),
     /// Send a close frame without a status, then close the connection. The lane is done.
     WsClose(Lane),
     /// Something for the application.
@@ -415,7 +416,7 @@ impl<W> Peer<W> {
         let output = match output {
             engine::Output::Respond(lane, response) => Output::Respond(lane, response),
             engine::Output::Abort(lane) => Output::Abort(lane),
-            engine::Output::WsSend(lane, frame) => Output::WsSend(lane, frame),
+            engine::Output::WsSend(lane, frame, compression) => Output::WsSend(lane, frame, compression),
             engine::Output::WsClose(lane) => Output::WsClose(lane),
             engine::Output::Event(event) => Output::Event(match event {
                 engine::Event::Upgraded(transport) => Event::Upgraded(transport),

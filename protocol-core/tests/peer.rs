@@ -293,7 +293,7 @@ impl Rig {
                     assert!(response.body.len() < bound * 2, "{} bytes", response.body.len());
                 }
                 Some(Output::Abort(lane)) => assert_eq!(self.lanes.remove(&lane), Some(Kind::Post)),
-                Some(Output::WsSend(lane, _)) => assert_eq!(self.lanes.get(&lane), Some(&Kind::Ws)),
+                Some(Output::WsSend(lane, _, _)) => assert_eq!(self.lanes.get(&lane), Some(&Kind::Ws)),
                 Some(Output::WsClose(lane)) => assert_eq!(self.lanes.remove(&lane), Some(Kind::Ws)),
                 Some(Output::Event(event)) => self.event(event),
             }

@@ -264,7 +264,7 @@ impl Out {
                 body: Data::of_bytes(&response.body),
             },
             Output::Abort(lane) => Self::Abort(lane.0),
-            Output::WsSend(lane, frame) => Self::WsSend(lane.0, Data::of_frame(frame)),
+            Output::WsSend(lane, frame, _) => Self::WsSend(lane.0, Data::of_frame(frame)),
             Output::WsClose(lane) => Self::WsClose(lane.0),
             Output::Event(event) => Self::Event(OutEvent::of(event)),
         }

@@ -330,7 +330,7 @@ impl<W> Clients<W> {
             let (lane, wire) = match output {
                 Some(Output::Respond(lane, response)) => (lane, Wire::Respond(lane, response)),
                 Some(Output::Abort(lane)) => (lane, Wire::Abort),
-                Some(Output::WsSend(lane, frame)) => (lane, Wire::Send(frame)),
+                Some(Output::WsSend(lane, frame, _)) => (lane, Wire::Send(frame)),
                 Some(Output::WsClose(lane)) => (lane, Wire::Close),
                 Some(Output::Event(Event::Socket(event))) => return Some(Said::Event(sid.clone(), event)),
                 Some(Output::Event(Event::Upgraded(_) | Event::Drained)) => continue,

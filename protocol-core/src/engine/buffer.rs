@@ -45,7 +45,7 @@ pub enum Compression {
 /// Frames waiting for the transport.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {
-    frames: VecDeque<Frame>,
+    frames: VecDeque<(Frame, Compression)>,
     bytes: usize,
     compressible: bool,
 }
@@ -58,23 +58,24 @@ impl Buffer {
                 && self.bytes.saturating_add(bytes) <= limits.max_bytes)
     }
 
-    /// Notes whether a frame that is about to be pushed may be compressed.
-    pub(crate) fn note(&mut self, compression: Compression) {
-        self.compressible |= compression == Compression::Allowed;
-    }
-
     /// Whether any of the frames may be compressed.
     pub(crate) fn is_compressible(&self) -> bool {
         self.compressible
     }
 
-    pub(crate) fn push(&mut self, frame: Frame) {
+    pub(crate) fn push(&mut self, frame: Frame, compression: Compression) {
         self.bytes += frame.len();
-        self.frames.push_back(frame);
+        self.compressible |= compression == Compression::Allowed;
+        self.frames.push_back((frame, compression));
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Frame> {
-        let frame = self.frames.pop_front()?;
+    /// Adds a packet of the protocol's own, which is too short to be compressed.
+    pub(crate) fn push_own(&mut self, frame: Frame) {
+        self.push(frame, Compression::Forbidden);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(Frame, Compression)> {
+        let (frame, compression) = self.frames.pop_front()?;
         self.bytes -= frame.len();
         // A burst must not leave its high-water mark behind on an idle connection.
         if self.frames.is_empty() {
@@ -83,11 +84,11 @@ impl Buffer {
                 self.frames = VecDeque::new();
             }
         }
-        Some(frame)
+        Some((frame, compression))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> + Clone {
-        self.frames.iter()
+        self.frames.iter().map(|(frame, _)| frame)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -133,12 +134,13 @@ mod tests {
         let limits = BufferLimits { max_frames: 2, max_bytes: 8 };
         let mut buffer = Buffer::default();
         assert!(buffer.has_room(3, 100, &limits));
-        buffer.push(frame("4abc"));
+        buffer.push(frame("4abc"), Compression::Forbidden);
         assert!(buffer.has_room(1, 4, &limits));
         assert!(!buffer.has_room(1, 5, &limits));
         assert!(!buffer.has_room(2, 2, &limits));
         assert_eq!(buffer.bytes(), 4);
-        assert_eq!(buffer.pop(), Some(frame("4abc")));
+        assert!(!buffer.is_compressible());
+        assert_eq!(buffer.pop(), Some((frame("4abc"), Compression::Forbidden)));
         assert_eq!(buffer.pop(), None);
         assert_eq!(buffer.bytes(), 0);
     }
@@ -147,9 +149,11 @@ mod tests {
     fn a_burst_does_not_leave_its_capacity_behind() {
         let mut buffer = Buffer::default();
         for _ in 0..1000 {
-            buffer.push(frame("4"));
+            buffer.push(frame("4"), Compression::Allowed);
         }
+        assert!(buffer.is_compressible());
         while buffer.pop().is_some() {}
+        assert!(!buffer.is_compressible());
         assert_eq!(buffer.frames.capacity(), 0);
     }
 }

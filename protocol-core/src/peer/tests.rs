@@ -171,8 +171,8 @@ fn shown(output: Output<&'static str>) -> String {
             }
         }
         Output::Abort(Lane(lane)) => format!("{lane}: aborted"),
-        Output::WsSend(Lane(lane), Frame::Text(text)) => format!("{lane}> {text}"),
-        Output::WsSend(Lane(lane), Frame::Binary(bytes)) => format!("{lane}> {bytes:?}"),
+        Output::WsSend(Lane(lane), Frame::Text(text), _) => format!("{lane}> {text}"),
+        Output::WsSend(Lane(lane), Frame::Binary(bytes), _) => format!("{lane}> {bytes:?}"),
         Output::WsClose(Lane(lane)) => format!("{lane}: close"),
         Output::Event(Event::Upgraded(transport)) => format!("upgraded to {}", transport.name()),
         Output::Event(Event::Drained) => "drained".into(),

@@ -270,7 +270,7 @@ impl World {
             ClientOutput::WsConnect(lane, target) => {
                 self.start(lane, true, Delivery::WsConnect(lane, target))
             }
-            ClientOutput::WsSend(lane, frame) => {
+            ClientOutput::WsSend(lane, frame, _) => {
                 self.send_up(lane, Delivery::ToServer(ServerInput::WsFrame(lane, frame)));
                 self.later(Duration::from_millis(1), Delivery::ToClient(ClientInput::Flushed(lane)));
             }
@@ -288,7 +288,7 @@ impl World {
             peer::Output::Abort(lane) => {
                 self.send_down(lane, Delivery::ToClient(ClientInput::Failed(lane, Failure::Connection)));
             }
-            peer::Output::WsSend(lane, frame) => {
+            peer::Output::WsSend(lane, frame, _) => {
                 self.send_down(lane, Delivery::ToClient(ClientInput::WsFrame(lane, frame)));
                 self.later(Duration::from_millis(1), Delivery::ToServer(ServerInput::Flushed(lane)));
             }

@@ -15,6 +15,7 @@ use alloc::string::String;
 use bytes::Bytes;
 
 use super::Transport;
+use super::buffer::Compression;
 use super::packet::{Frame, Message};
 use crate::{Lane, Sid};
 
@@ -66,8 +67,9 @@ pub enum Output<E = Event> {
     Abort(Lane),
     /// Open a websocket with this target.
     WsConnect(Lane, String),
-    /// Send a message on a websocket. When all of them are written, say [`Input::Flushed`].
-    WsSend(Lane, Frame),
+    /// Send a message on a websocket, which may or may not be compressed if that [was agreed](super::deflate). When all of
+    /// them are written, say [`Input::Flushed`].
+    WsSend(Lane, Frame, Compression),
     /// Send a close frame without a status, then close the connection. Does nothing where it is closed, and gives up
     /// the attempt where it is not open yet. The lane is done.
     WsClose(Lane),

@@ -47,7 +47,7 @@ fn show(output: Output) -> String {
             let (_, query) = target.split_once("EIO=4&transport=websocket").unwrap();
             format!("ws {}{}", lane.0, if query == "&sid=S" { " sid" } else { query })
         }
-        Output::WsSend(lane, sent) => format!("send {} {}", lane.0, frame(sent)),
+        Output::WsSend(lane, sent, _) => format!("send {} {}", lane.0, frame(sent)),
         Output::WsClose(lane) => format!("close {}", lane.0),
         Output::Event(Event::Message(Message::Text(text))) => format!("message {text}"),
         Output::Event(Event::Closed(reason)) => format!("closed: {reason}"),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::Lane;
 use crate::engine::Transport;
+use crate::engine::buffer::Compression;
 use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::http::Response;
 use crate::engine::packet::{Frame, Message};
@@ -57,8 +58,9 @@ pub enum Output {
     Respond(Lane, Response),
     /// Break the connection of an HTTP request without an answer. The lane is done.
     Abort(Lane),
-    /// Send a message on a websocket. When all of them are written, say [`Input::Flushed`].
-    WsSend(Lane, Frame),
+    /// Send a message on a websocket, which may or may not be compressed if that [was agreed](crate::engine::deflate).
+    /// When all of them are written, say [`Input::Flushed`].
+    WsSend(Lane, Frame, Compression),
     /// Send a close frame without a status, then close the connection. The lane is done.
     WsClose(Lane),
     /// Something for the layer above.

@@ -147,9 +147,9 @@ impl Session {
     pub fn websocket(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
         let link = Link::Websocket { current: Websocket::new(lane), posting: None };
         let mut session = Self::new(config, &opening, link, now);
-        session.buffer.push(session.open_packet(&opening));
+        session.buffer.push_own(session.open_packet(&opening));
         if let Some(frame) = session.initial_frame() {
-            session.buffer.push(frame);
+            session.buffer.push(frame, Compression::Allowed);
         }
         session
     }
@@ -256,16 +256,14 @@ impl Session {
             self.starved = true;
             return Err(SendError::Full);
         }
-        self.buffer.note(compression);
-        frames.for_each(|frame| self.buffer.push(frame));
+        frames.for_each(|frame| self.buffer.push(frame, compression));
         Ok(())
     }
 
     /// Queues frames even in a full queue: for news that must not get lost, and that something else bounds.
     pub(crate) fn send_past_limit(&mut self, frames: impl Iterator<Item = Frame>, compression: Compression) {
         if self.is_open() {
-            self.buffer.note(compression);
-            frames.for_each(|frame| self.buffer.push(frame));
+            frames.for_each(|frame| self.buffer.push(frame, compression));
         }
     }
 
@@ -331,7 +329,7 @@ impl Session {
                     let ping = Packet::Ping(Purpose::Heartbeat).encode();
                     // A client that sends pongs but never fetches the pings does not gather them.
                     if !self.buffer.iter().any(|queued| *queued == ping) {
-                        self.buffer.push(ping);
+                        self.buffer.push_own(ping);
                     }
                     self.extension_left = true;
                     self.timers.set(Timer::Silence, now + self.config.ping_timeout);
@@ -439,7 +437,7 @@ impl Session {
                 // A client that does not read could fill the memory with pongs. In a queue that is full it will find
                 // other signs of life.
                 if self.buffer.has_room(1, pong.len(), &self.config.buffer) {
-                    self.buffer.push(pong);
+                    self.buffer.push_own(pong);
                 }
                 self.restart_heartbeat(now);
             }
@@ -487,9 +485,9 @@ impl Session {
                 Some(Output::Respond(lane, response))
             }
             Link::Websocket { current, .. } if current.has_room() => {
-                let frame = self.buffer.pop()?;
+                let (frame, compression) = self.buffer.pop()?;
                 current.hand_out(&frame);
-                Some(Output::WsSend(current.lane, self.format.encode_ws(frame)))
+                Some(Output::WsSend(current.lane, self.format.encode_ws(frame), compression))
             }
             Link::Websocket { .. } | Link::Closed => None,
         }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Closing, Event, Link, Output, Session, Timer, Websocket};
+use crate::engine::buffer::Compression;
 use crate::engine::close::CloseReason;
 use crate::engine::packet::{Frame, Packet, Purpose};
 use crate::engine::{Revision, Transport};
@@ -27,7 +28,7 @@ impl Session {
                 Ok(Packet::Ping(Purpose::Probe)) if probe.has_room() => {
                     let answer = Packet::Pong(Purpose::Probe).encode();
                     probe.hand_out(&answer);
-                    self.outputs.push_back(Output::WsSend(lane, answer));
+                    self.outputs.push_back(Output::WsSend(lane, answer, Compression::Forbidden));
                     if !self.timers.is_set(Timer::Noop) {
                         self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
                     }

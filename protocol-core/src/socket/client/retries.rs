@@ -4,12 +4,14 @@ use core::time::Duration;
 
 use super::queue::Weight;
 use crate::AckId;
+use crate::engine::buffer::Compression;
 use crate::socket::{Codec, EncodeError, Encoded, Event, Nsp};
 
 /// One of them. The first of the queue is the one that is sent.
 #[derive(Debug)]
 pub(super) struct Item<W> {
     event: Event,
+    compression: Compression,
     bytes: usize,
     pub(super) waiter: Option<W>,
     pub(super) ack_timeout: Duration,
@@ -30,8 +32,8 @@ impl<W> Item<W> {
             // What the encoder wrote is read again unless it is nested too deeply to be read by anybody.
             serde::ser::Error::custom("the event cannot be read again")
         })?;
-        let bytes = encoded.bytes_len();
-        Ok(Self { event, bytes, waiter, ack_timeout, tries: 0, in_flight: false })
+        let (compression, bytes) = (encoded.compression(), encoded.bytes_len());
+        Ok(Self { event, compression, bytes, waiter, ack_timeout, tries: 0, in_flight: false })
     }
 
     /// The packet, with this id.
@@ -39,6 +41,7 @@ impl<W> Item<W> {
         codec
             .event_raw(nsp, Some(id), self.event.name(), self.event.args())
             .unwrap_or_else(|error| unreachable!("what was encoded once encodes again: {error}"))
+            .with_compression(self.compression)
     }
 }
 
@@ -62,6 +65,15 @@ mod tests {
         let item = Item::<()>::new(Codec::Text, &encode(None), None, Duration::ZERO).unwrap();
         assert_eq!(item.encode(Codec::Text, &nsp, AckId(7)), encode(Some(AckId(7))));
         assert_eq!(item.bytes(), encode(None).bytes_len());
+    }
+
+    #[test]
+    fn what_must_not_be_compressed_is_not_when_it_is_sent_again() {
+        let encoded = Codec::Text.event(&Nsp::ROOT, None, "a", &()).unwrap();
+        let encoded = encoded.with_compression(Compression::Forbidden);
+        let item = Item::<()>::new(Codec::Text, &encoded, None, Duration::ZERO).unwrap();
+        let again = item.encode(Codec::Text, &Nsp::ROOT, AckId(0));
+        assert_eq!(again.compression(), Compression::Forbidden);
     }
 
     #[test]

@@ -539,7 +539,8 @@ impl<W> Socket<W> {
 
 fn try_send<W>(outgoing: &Outgoing, cx: &mut Context<'_, W>) -> bool {
     let encoded = outgoing.encoded();
-    cx.session.as_mut().is_some_and(|session| session.send(encoded.frames(), encoded.bytes_len()).is_ok())
+    let (frames, bytes, compression) = (encoded.frames(), encoded.bytes_len(), encoded.compression());
+    cx.session.as_mut().is_some_and(|session| session.send_with(frames, bytes, compression).is_ok())
 }
 
 /// The last argument, if that is text: where the server puts the offset of an event (REFERENCE 4.8).

@@ -44,7 +44,7 @@ use super::{
     CloseReason, Config, Ending, Event, Failure, Input, Memory, Output, SendError, TransportError,
     UpgradeError, target,
 };
-use crate::engine::buffer::{Buffer, FRAME_OVERHEAD, MAX_UNFLUSHED_BYTES};
+use crate::engine::buffer::{Buffer, Compression, FRAME_OVERHEAD, MAX_UNFLUSHED_BYTES};
 use crate::engine::handshake::Handshake;
 use crate::engine::packet::{DecodeError, Frame, Packet, Purpose};
 use crate::engine::timers::{Name, Timers};
@@ -245,6 +245,19 @@ impl Session {
         frames: impl ExactSizeIterator<Item = Frame>,
         bytes: usize,
     ) -> Result<(), SendError> {
+        self.send_with(frames, bytes, Compression::Allowed)
+    }
+
+    /// Like [`send`](Self::send), for a message that need not be compressed.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_with(
+        &mut self,
+        frames: impl ExactSizeIterator<Item = Frame>,
+        bytes: usize,
+        compression: Compression,
+    ) -> Result<(), SendError> {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
@@ -252,7 +265,7 @@ impl Session {
             self.starved = true;
             return Err(SendError::Full);
         }
-        frames.for_each(|frame| self.buffer.push(frame));
+        frames.for_each(|frame| self.buffer.push(frame, compression));
         Ok(())
     }
 
@@ -260,7 +273,7 @@ impl Session {
     /// number. Does nothing on a session that does not take messages.
     pub(crate) fn send_unbounded(&mut self, frames: impl Iterator<Item = Frame>) {
         if self.is_open() {
-            frames.for_each(|frame| self.buffer.push(frame));
+            frames.for_each(|frame| self.buffer.push(frame, Compression::Allowed));
         }
     }
 
@@ -295,7 +308,11 @@ impl Session {
                 if let Link::Polling(Polling { upgrade: Upgrade::Probing(probe), .. }) = self.link
                     && probe == lane
                 {
-                    self.outputs.push_back(Output::WsSend(lane, Packet::Ping(Purpose::Probe).encode()));
+                    self.outputs.push_back(Output::WsSend(
+                        lane,
+                        Packet::Ping(Purpose::Probe).encode(),
+                        Compression::Forbidden,
+                    ));
                 }
             }
             Input::WsFrame(lane, frame) => self.handle_ws_frame(lane, frame, now),
@@ -452,7 +469,7 @@ impl Session {
             Ok(Packet::Ping(_)) => {
                 // A server that pings faster than it reads must not grow the queue without a bound.
                 if self.buffer.has_room(1, 1, &self.config.buffer) {
-                    self.buffer.push(Packet::Pong(Purpose::Heartbeat).encode());
+                    self.buffer.push_own(Packet::Pong(Purpose::Heartbeat).encode());
                 }
                 self.restart_heartbeat(now);
                 self.outputs.push_back(Output::Event(Event::Ping));
@@ -524,9 +541,9 @@ impl Session {
                 Some(Output::Post(lane, target, body.into()))
             }
             Link::Websocket { lane, unflushed, .. } if *unflushed < MAX_UNFLUSHED_BYTES => {
-                let frame = self.buffer.pop()?;
+                let (frame, compression) = self.buffer.pop()?;
                 *unflushed += frame.len() + FRAME_OVERHEAD;
-                Some(Output::WsSend(*lane, frame.into_wire(Revision::V4, self.config.binary)))
+                Some(Output::WsSend(*lane, frame.into_wire(Revision::V4, self.config.binary), compression))
             }
             Link::Polling(_) | Link::Websocket { .. } | Link::Opening { .. } => None,
             Link::Leaving { .. } | Link::Closed => None,

@@ -2,7 +2,7 @@
 
 use super::{Link, Polling, Session, Timer, Upgrade};
 use crate::engine::Transport;
-use crate::engine::buffer::FRAME_OVERHEAD;
+use crate::engine::buffer::{Compression, FRAME_OVERHEAD};
 use crate::engine::client::{Event, Output, UpgradeError};
 use crate::engine::packet::Packet;
 use crate::{Instant, Lane};
@@ -34,7 +34,7 @@ impl Session {
         self.timers.clear(Timer::Upgrade);
         let frame = Packet::Upgrade.encode();
         self.link = Link::Websocket { terms, lane, unflushed: frame.len() + FRAME_OVERHEAD };
-        self.outputs.push_back(Output::WsSend(lane, frame));
+        self.outputs.push_back(Output::WsSend(lane, frame, Compression::Forbidden));
         self.outputs.push_back(Output::Event(Event::Upgraded(Transport::Websocket)));
     }
 

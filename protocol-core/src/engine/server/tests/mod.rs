@@ -275,7 +275,7 @@ impl Lanes {
                 Some(Kind::Ws) => return Ok(()),
                 kind => (lane, kind),
             },
-            Output::WsSend(lane, _) => match self.open.get(lane) {
+            Output::WsSend(lane, _, _) => match self.open.get(lane) {
                 Some(Kind::Ws) if !self.is_closed => return Ok(()),
                 kind => (lane, kind.copied()),
             },
@@ -298,8 +298,8 @@ fn shown(output: &Output) -> String {
     match output {
         Output::Respond(Lane(lane), response) => format!("{lane}: {}", shown_response(response)),
         Output::Abort(Lane(lane)) => format!("{lane}: aborted"),
-        Output::WsSend(Lane(lane), Frame::Text(text)) => format!("{lane}> {text}"),
-        Output::WsSend(Lane(lane), Frame::Binary(bytes)) => format!("{lane}> {bytes:?}"),
+        Output::WsSend(Lane(lane), Frame::Text(text), _) => format!("{lane}> {text}"),
+        Output::WsSend(Lane(lane), Frame::Binary(bytes), _) => format!("{lane}> {bytes:?}"),
         Output::WsClose(Lane(lane)) => format!("{lane}: close"),
         Output::Event(Event::Upgraded(Transport::Websocket)) => "upgraded".into(),
         Output::Event(Event::Upgraded(other)) => format!("upgraded to {other:?}"),

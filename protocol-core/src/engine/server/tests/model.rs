@@ -405,8 +405,8 @@ impl World {
             let (lane, answer) = match output {
                 Output::Respond(lane, response) => (lane, Answer::Response(response)),
                 Output::Abort(lane) => (lane, Answer::Broken),
-                Output::WsSend(lane, Frame::Text(text)) => (lane, Answer::Frame(text.to_string())),
-                Output::WsSend(_, Frame::Binary(_)) => return Err("binary from nowhere".into()),
+                Output::WsSend(lane, Frame::Text(text), _) => (lane, Answer::Frame(text.to_string())),
+                Output::WsSend(_, Frame::Binary(_), _) => return Err("binary from nowhere".into()),
                 Output::WsClose(lane) => (lane, Answer::Close),
                 Output::Event(event) => {
                     self.event(event, by_deadline)?;

@@ -218,3 +218,25 @@ fn bytes_of_the_probe_that_are_not_flushed_count_after_the_upgrade() {
     rig.flushed(7);
     assert!(rig.session.is_writable());
 }
+
+#[test]
+fn whether_a_frame_may_be_compressed_is_said_with_each() {
+    let mut rig = Rig::websocket();
+    let sent = [
+        ("4a", Compression::Allowed),
+        ("4b", Compression::Forbidden),
+        ("4c", Compression::Forbidden),
+        ("4d", Compression::Allowed),
+    ];
+    for (text, compression) in sent {
+        rig.session.send_with([Frame::Text(text.into())].into_iter(), 2, compression).unwrap();
+    }
+    for (text, compression) in sent {
+        let frame = Frame::Text(text.into());
+        assert_eq!(rig.session.poll_output(), Some(Output::WsSend(Lane(0), frame, compression)));
+    }
+    // The protocol's own packets are not worth it.
+    rig.session.handle_timeout(rig.session.poll_timeout().unwrap());
+    let ping = Output::WsSend(Lane(0), Frame::Text("2".into()), Compression::Forbidden);
+    assert_eq!(rig.session.poll_output(), Some(ping));
+}

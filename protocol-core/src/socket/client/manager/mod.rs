@@ -449,7 +449,7 @@ fn without_event<W>(output: engine::Output) -> Option<Output<W>> {
         engine::Output::Post(lane, target, body) => engine::Output::Post(lane, target, body),
         engine::Output::Abort(lane) => engine::Output::Abort(lane),
         engine::Output::WsConnect(lane, target) => engine::Output::WsConnect(lane, target),
-        engine::Output::WsSend(lane, frame) => engine::Output::WsSend(lane, frame),
+        engine::Output::WsSend(lane, frame, compression) => engine::Output::WsSend(lane, frame, compression),
         engine::Output::WsClose(lane) => engine::Output::WsClose(lane),
         engine::Output::Event(_) => return None,
     })

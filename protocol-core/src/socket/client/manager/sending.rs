@@ -6,6 +6,7 @@ use core::time::Duration;
 use serde::Serialize;
 
 use super::Manager;
+use crate::engine::buffer::Compression;
 use crate::engine::client::Session;
 use crate::socket::client::error::{AuthError, ConnectError, EmitError, ReplyError};
 use crate::socket::client::socket::{Phase, Wanted};
@@ -86,20 +87,24 @@ impl<W> Manager<W> {
         self.emit_any(slot, encode, delivery, Some(Wanted { waiter, timeout }), now).map_err(handed_back)
     }
 
-    /// As [`emit_with_ack`](Self::emit_with_ack), for an event whose arguments are encoded already.
+    /// As [`emit_with_ack`](Self::emit_with_ack), for an event whose arguments are encoded already, and that transports may
+    /// or may not compress.
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
     pub fn send_with_ack(
         &mut self,
         slot: Slot,
-        event: &socket::Event,
+        (event, compression): (&socket::Event, Compression),
         delivery: Delivery,
         waiter: W,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Option<AckId>, (EmitError, W)> {
-        let encode = |codec: Codec, nsp: &Nsp, id| codec.event_raw(nsp, id, event.name(), event.args());
+        let encode = |codec: Codec, nsp: &Nsp, id| {
+            let encoded = codec.event_raw(nsp, id, event.name(), event.args())?;
+            Ok(encoded.with_compression(compression))
+        };
         self.emit_any(slot, encode, delivery, Some(Wanted { waiter, timeout }), now).map_err(handed_back)
     }
 

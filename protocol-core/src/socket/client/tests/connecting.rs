@@ -1,6 +1,7 @@
 //! Credentials, and sockets that share a connection.
 
 use super::*;
+use crate::engine::buffer::Compression;
 
 #[test]
 fn a_socket_connects_with_its_credentials() {
@@ -73,7 +74,8 @@ fn what_was_encoded_before_is_sent_as_what_is_encoded_then() {
         let encoded = Codec::Text.event(&Nsp::ROOT, None, "a", &(1, "x")).unwrap();
         client.manager.send(ROOT, &encoded, Delivery::Reliable, client.now).unwrap();
         let event = encoded.to_event(Codec::Text).unwrap();
-        let id = client.manager.send_with_ack(ROOT, &event, Delivery::Reliable, "w", None, client.now);
+        let event = (&event, Compression::Allowed);
+        let id = client.manager.send_with_ack(ROOT, event, Delivery::Reliable, "w", None, client.now);
         let Some(_) = retries else {
             assert_eq!(client.drain(), [r#"42["a",1,"x"]"#, r#"420["a",1,"x"]"#]);
             assert_eq!(id, Ok(Some(AckId(0))));

@@ -162,7 +162,7 @@ impl Client {
                 self.lane = lane;
                 format!("ws {}", lane.0 >> 32)
             }
-            Output::WsSend(lane, frame) => {
+            Output::WsSend(lane, frame, _) => {
                 self.handle(Input::Flushed(lane));
                 match frame {
                     Frame::Text(text) => text.to_string(),

@@ -85,7 +85,7 @@ fn recovery_and_retries_work_with_msgpack_as_well() {
     };
     let frames: Vec<_> = core::iter::from_fn(|| client.manager.poll_output())
         .filter_map(|output| match output {
-            Output::WsSend(_, frame) => Some(read(&frame)),
+            Output::WsSend(_, frame, _) => Some(read(&frame)),
             _ => None,
         })
         .collect();
