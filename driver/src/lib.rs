@@ -50,6 +50,7 @@ pub use http;
 pub use socketio_core as core;
 pub use socketio_core::cluster::{CommandError as ClusterError, Membership, Shortfall};
 pub use socketio_core::engine::buffer::BufferLimits;
+pub use socketio_core::engine::deflate::{PerMessageDeflate, WindowBits};
 pub use socketio_core::engine::handshake::Transports;
 pub use socketio_core::engine::http::{Cookie, Cors, Origin, Refusal, SameSite};
 pub use socketio_core::engine::packet::Message;

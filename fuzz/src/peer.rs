@@ -249,7 +249,9 @@ impl World {
             assert!(has_output);
             match output {
                 Output::Event(event) => self.check(event),
-                Output::WsSend(_, frame, _) => self.client_receives(EnginePacket::decode(self.revision, frame)),
+                Output::WsSend(_, frame, _) => {
+                    self.client_receives(EnginePacket::decode(self.revision, frame))
+                }
                 Output::Respond(_, response) if response.status == 200 && *response.body != *b"ok" => {
                     let packets: Vec<_> = match self.revision {
                         Revision::V4 => payload::decode(payload::text(response.body)).collect(),

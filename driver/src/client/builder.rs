@@ -10,6 +10,7 @@ use serde::Serialize;
 use socketio_core::engine::Transport;
 use socketio_core::engine::buffer::BufferLimits;
 use socketio_core::engine::client as engine;
+use socketio_core::engine::deflate::PerMessageDeflate;
 use socketio_core::engine::packet::BinaryEncoding;
 use socketio_core::socket::client::{Config, QueueLimits, Reconnection, Retries, SocketConfig};
 use socketio_core::socket::{Codec, Limits, Nsp};
@@ -413,6 +414,15 @@ impl<R> ClientBuilder<R> {
     #[must_use]
     pub fn with_credentials(mut self, keep: bool) -> Self {
         self.network.cookies = keep;
+        self
+    }
+
+    /// Offers that websocket messages be compressed (permessage-deflate, RFC 7692), both ways. Events that are sent with
+    /// [`compress(false)`](super::Socket::compress) leave as they are. Default: no, unlike the reference: compression costs
+    /// CPU on both sides, and few servers take the offer.
+    #[must_use]
+    pub fn per_message_deflate(mut self, deflate: impl Into<Option<PerMessageDeflate>>) -> Self {
+        self.network.per_message_deflate = deflate.into();
         self
     }
 

@@ -198,9 +198,9 @@ impl Pump {
                 self.exchanges.push((lane, Exchange::Websocket(self.network.websocket(lane, target))));
             }
             Output::Abort(lane) => self.exchanges.retain(|(other, _)| *other != lane),
-            Output::WsSend(lane, frame) => {
+            Output::WsSend(lane, frame, compression) => {
                 if let Some(ws) = self.websockets.iter_mut().find(|ws| ws.lane == lane) {
-                    ws.queue(&frame);
+                    ws.queue(&frame, compression);
                 }
             }
             Output::WsClose(lane) => {

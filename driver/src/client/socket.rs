@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use socketio_core::engine::buffer::Compression;
 use socketio_core::socket::client::{ConnectError, DisconnectReason, Reply};
 use socketio_core::socket::server::Slot;
 use socketio_core::socket::{Args, Delivery, EncodeError, Event, FromArgs, Nsp};
@@ -18,6 +19,7 @@ use super::stream::{Channel, Events, Gauge, Received};
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter, unsent};
 use crate::dispatch::{Asked, BoxError, ListenerId, Position, Table};
 use crate::reply;
+use crate::server::operator;
 
 /// This client in one namespace. Cheap to clone; a clone does not keep the connection alive, the
 /// [`Client`](super::Client) does.
@@ -413,8 +415,14 @@ impl Socket {
         Emitter { delivery: Delivery::Volatile, ..self.emitter() }
     }
 
+    /// Whether transports may compress the event, if they can. Default: yes.
+    pub fn compress(&self, compress: bool) -> Emitter {
+        self.emitter().compress(compress)
+    }
+
     fn emitter(&self) -> Emitter {
-        Emitter { socket: self.clone(), delivery: Delivery::Reliable, timeout: None }
+        let (delivery, compression) = (Delivery::Reliable, Compression::Allowed);
+        Emitter { socket: self.clone(), delivery, compression, timeout: None }
     }
 
     pub(crate) fn send_ack<T: Serialize>(&self, reply: Reply, args: &T) -> Result<(), EmitError> {
@@ -435,6 +443,7 @@ impl Socket {
 pub struct Emitter {
     socket: Socket,
     delivery: Delivery,
+    compression: Compression,
     timeout: Option<Duration>,
 }
 
@@ -443,6 +452,13 @@ impl Emitter {
     #[must_use]
     pub fn volatile(mut self) -> Self {
         self.delivery = Delivery::Volatile;
+        self
+    }
+
+    /// Whether transports may compress the event.
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compression = operator::compression(compress);
         self
     }
 
@@ -460,7 +476,7 @@ impl Emitter {
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
         let Socket { cell, own } = &self.socket;
         // Encoded without the lock: `Serialize` is the application's.
-        let encoded = cell.codec().event(&own.nsp, None, event, &args)?;
+        let encoded = cell.codec().event(&own.nsp, None, event, &args)?.with_compression(self.compression);
         if own.watched.load(Ordering::Acquire)
             && let Some(event) = encoded.to_event(cell.codec())
         {
@@ -492,6 +508,7 @@ impl Emitter {
     fn ask(&self, event: &Event, waiter: Waiter) -> Result<Option<AckId>, EmitError> {
         let Socket { cell, own } = &self.socket;
         let sent = cell.with_manager(|manager, now| {
+            let event = (event, self.compression);
             manager.send_with_ack(own.slot, event, self.delivery, waiter, self.timeout, now)
         });
         // The waiter that comes back is dropped without the lock.

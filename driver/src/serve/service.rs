@@ -28,7 +28,7 @@ use socketio_core::socket::Payload;
 use socketio_core::{Bytes, Sid};
 
 use crate::serve::body::{BodyError, collect, compress};
-use crate::serve::upgrade::{spawn_upgrade, switch};
+use crate::serve::upgrade::{Switched, spawn_upgrade, switch};
 use crate::server::cell::{Answer, Cell};
 use crate::server::handshake::{Handshake, RequestInfo};
 use crate::server::hub::Hub;
@@ -268,7 +268,7 @@ impl<'a> Exchange<'a> {
         info: Arc<RequestInfo>,
         on_upgrade: Option<OnUpgrade>,
     ) -> Answered {
-        let (on_upgrade, response) = match switch(&self.request(), on_upgrade) {
+        let Switched { on_upgrade, response, deflate } = match self.switch(on_upgrade) {
             Ok(switched) => switched,
             Err(refused) => return Answered::Plain(refused),
         };
@@ -279,6 +279,7 @@ impl<'a> Exchange<'a> {
             let cell = Arc::new(Cell::new(hub.clone(), peer));
             if let Some(present) = hub.insert(cell.clone()) {
                 let ws = Ws::server(lane, io, early, hub.config.engine.max_payload_bytes);
+                let ws = ws.with_deflate(deflate);
                 Pump::new(cell, info, present).with_websocket(ws).await;
             }
         });
@@ -312,21 +313,25 @@ impl<'a> Exchange<'a> {
 
     /// A websocket for a session that exists: the core decides whether it is a probe or one too many.
     fn probe(&self, cell: Arc<Cell>, on_upgrade: Option<OnUpgrade>) -> Answered {
-        let (on_upgrade, response) = match switch(&self.request(), on_upgrade) {
+        let Switched { on_upgrade, response, deflate } = match self.switch(on_upgrade) {
             Ok(switched) => switched,
             Err(refused) => return Answered::Plain(refused),
         };
         let hub = self.hub.clone();
         spawn_upgrade(self.hub, on_upgrade, |io, early| async move {
             let ws = Ws::server(hub.next_lane(), io, early, hub.config.engine.max_payload_bytes);
-            cell.attach(ws, hub.now());
+            cell.attach(ws.with_deflate(deflate), hub.now());
         });
         Answered::Switched(response, Stage::Later)
     }
 
+    fn switch(&self, on_upgrade: Option<OnUpgrade>) -> Result<Switched, Response> {
+        switch(&self.request(), on_upgrade, self.hub.admission.per_message_deflate.as_ref())
+    }
+
     /// A websocket that says it wants to poll: it gets its upgrade, and is closed at once (REFERENCE 1.6).
     fn turn_away(&self, on_upgrade: Option<OnUpgrade>) -> Answered {
-        let (on_upgrade, response) = match switch(&self.request(), on_upgrade) {
+        let Switched { on_upgrade, response, .. } = match self.switch(on_upgrade) {
             Ok(switched) => switched,
             Err(refused) => return Answered::Plain(refused),
         };

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use socketio_core::Bytes;
+use socketio_core::engine::deflate::{PerMessageDeflate, accept};
 use socketio_core::engine::http::{self as rules, Request};
 use tungstenite::handshake::derive_accept_key;
 
@@ -15,13 +16,28 @@ use crate::runtime::Io;
 use crate::serve::service::{add, empty};
 use crate::serve::stall::Impatient;
 use crate::server::hub::Hub;
+use crate::ws::Deflate;
+
+/// A connection that is about to become a websocket.
+pub(crate) struct Switched {
+    pub(crate) on_upgrade: OnUpgrade,
+    /// The 101.
+    pub(crate) response: Response<Full<Bytes>>,
+    /// How its messages are compressed, if they are.
+    pub(crate) deflate: Option<Deflate>,
+}
 
 /// The 101 that turns the connection into a websocket, or what is wrong with the request for one.
 pub(crate) fn switch(
     request: &Request<'_>,
     on_upgrade: Option<OnUpgrade>,
-) -> Result<(OnUpgrade, Response<Full<Bytes>>), rules::Response> {
+    deflate: Option<&PerMessageDeflate>,
+) -> Result<Switched, rules::Response> {
     let accepted = rules::check_websocket(request)?;
+    let deflate = match deflate {
+        Some(wanted) => accept(request.headers, wanted)?.map(|agreed| (wanted, agreed)),
+        None => None,
+    };
     // A server in front of us that cannot upgrade.
     let on_upgrade = on_upgrade.ok_or_else(rules::Response::bad_request)?;
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
@@ -32,7 +48,11 @@ pub(crate) fn switch(
     if let Some(protocol) = accepted.protocol {
         add(headers, "sec-websocket-protocol", protocol.as_bytes());
     }
-    Ok((on_upgrade, response))
+    let deflate = deflate.map(|(wanted, (agreement, answer))| {
+        add(headers, "sec-websocket-extensions", answer.as_bytes());
+        Deflate::new(wanted, agreement)
+    });
+    Ok(Switched { on_upgrade, response, deflate })
 }
 
 /// Carries on with the bare connection once the 101 is written.

@@ -12,6 +12,7 @@ use http::request::Parts;
 use socketio_core::Bytes;
 use socketio_core::Sid;
 use socketio_core::engine::buffer::BufferLimits;
+use socketio_core::engine::deflate::PerMessageDeflate;
 use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Cookie, Cors, DEFAULT_COMPRESSION_THRESHOLD, RouteConfig, TrailingSlash};
 use socketio_core::engine::packet::Message;
@@ -62,6 +63,7 @@ impl<R: Runtime + Default> ServerBuilder<R> {
                 hooks: Hooks::default(),
                 cookie: None,
                 http_compression: Some(DEFAULT_COMPRESSION_THRESHOLD),
+                per_message_deflate: None,
                 allow_eio3: false,
                 client_files: None,
                 fallback: Fallback::default(),
@@ -211,6 +213,18 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn http_compression(mut self, threshold: Option<usize>) -> Self {
         self.admission.http_compression = threshold;
+        self
+    }
+
+    /// Compresses websocket messages for clients that offer permessage-deflate (RFC 7692), as browsers do, and takes theirs.
+    /// Of a message the size after decompression counts as [its size](Self::max_http_buffer_size). Messages that are sent
+    /// with `compress(false)` leave as they are. Default: off, as in the reference (REFERENCE 1.9).
+    ///
+    /// Compression costs far more CPU than sending does. Without windows that are kept between messages, which is the
+    /// default, it costs memory by the thread, not by the connection.
+    #[must_use]
+    pub fn per_message_deflate(mut self, deflate: impl Into<Option<PerMessageDeflate>>) -> Self {
+        self.admission.per_message_deflate = deflate.into();
         self
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use socketio_core::engine::deflate::PerMessageDeflate;
 use socketio_core::engine::http::{Cookie, RouteConfig};
 use socketio_core::peer::Config;
 use socketio_core::socket::recovery;
@@ -42,6 +43,8 @@ pub(crate) struct Admission {
     pub(crate) cookie: Option<Cookie>,
     /// From how many bytes on poll responses are compressed, if at all.
     pub(crate) http_compression: Option<usize>,
+    /// Whether, and how, websocket messages are compressed for clients that offer it.
+    pub(crate) per_message_deflate: Option<PerMessageDeflate>,
     /// Whether clients of the third revision are let in.
     pub(crate) allow_eio3: bool,
     /// The bundles of the JavaScript client, if they are served.

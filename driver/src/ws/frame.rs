@@ -36,6 +36,26 @@ impl Header {
         self.first & !OPCODE == FINAL && matches!(self.opcode(), TEXT | BINARY)
     }
 
+    /// Whether it begins a message.
+    pub(super) const fn begins_message(&self) -> bool {
+        matches!(self.opcode(), TEXT | BINARY)
+    }
+
+    /// Whether it is the last one of its message.
+    pub(super) const fn is_final(&self) -> bool {
+        self.first & FINAL != 0
+    }
+
+    /// Whether it begins a message that is compressed (RFC 7692, 6).
+    pub(super) const fn begins_compressed(&self) -> bool {
+        self.begins_message() && self.first & RESERVED == COMPRESSED
+    }
+
+    /// Whether it carries on a message, and says nothing else.
+    pub(super) const fn continues(&self) -> bool {
+        self.opcode() == CONTINUATION && self.first & RESERVED == 0
+    }
+
     /// Whether more fragments have to follow it; `None` if it is about something else.
     pub(super) const fn leaves_fragmented(&self) -> Option<bool> {
         match self.opcode() {
@@ -56,8 +76,18 @@ pub(super) fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     rest.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
 }
 
-/// Appends the header of a message in one frame.
-pub(super) fn push_header(out: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: usize) {
+/// Appends a message in one frame. `opcode` may be one of a [compressed](COMPRESSED) message.
+pub(super) fn push_frame(out: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) {
+    out.reserve(payload.len() + MAX_HEADER_BYTES);
+    push_header(out, opcode, mask, payload.len());
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(mask) = mask {
+        apply_mask(&mut out[start..], mask);
+    }
+}
+
+fn push_header(out: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: usize) {
     let masked = if mask.is_some() { MASKED } else { 0 };
     out.push(FINAL | opcode);
     match payload {
@@ -75,11 +105,14 @@ pub(super) fn push_header(out: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, 
 }
 
 /// The longest header of a frame, mask included.
-pub(super) const MAX_HEADER_BYTES: usize = 14;
+const MAX_HEADER_BYTES: usize = 14;
 
 const FINAL: u8 = 0x80;
 const OPCODE: u8 = 0x0F;
 const MASKED: u8 = 0x80;
+const RESERVED: u8 = 0x70;
 const CONTINUATION: u8 = 0;
+/// RSV1: the message is compressed (RFC 7692, 6).
+pub(super) const COMPRESSED: u8 = 0x40;
 pub(super) const TEXT: u8 = 1;
 pub(super) const BINARY: u8 = 2;

@@ -18,6 +18,10 @@ pub(super) struct Inbox {
     unread: Vec<u8>,
     /// A message came in fragments and is not complete: whatever comes next is about it.
     fragmented: bool,
+    /// That message is compressed.
+    compressed: bool,
+    /// Whether there may be compressed messages.
+    pub(super) inflates: bool,
     /// Who reads: a server's frames have no masks, a client's have.
     pub(super) role: Role,
     /// Of a whole message, and so of a frame.
@@ -28,13 +32,40 @@ pub(super) struct Inbox {
 pub(super) enum Frames {
     /// Each is a message.
     Messages(Messages),
+    /// Of a compressed message.
+    Compressed(Part),
+    /// The beginning of a message in the midst of a compressed one.
+    OutOfTurn,
     /// One of another kind, as it was received; or what there is of one that is too large.
     Other(Vec<u8>),
 }
 
+/// A frame of a compressed message, unmasked.
+pub(super) struct Part {
+    /// For the first one: whether the message is text.
+    pub(super) begins_text: Option<bool>,
+    pub(super) is_last: bool,
+    /// With the header.
+    frame: Vec<u8>,
+    header_len: usize,
+}
+
+impl Part {
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.frame[self.header_len..]
+    }
+}
+
 impl Inbox {
     pub(super) const fn new(role: Role, max_message_bytes: usize) -> Self {
-        Self { unread: Vec::new(), fragmented: false, role, max_message_bytes }
+        Self {
+            unread: Vec::new(),
+            fragmented: false,
+            compressed: false,
+            inflates: false,
+            role,
+            max_message_bytes,
+        }
     }
 
     pub(super) fn push(&mut self, read: &[u8]) {
@@ -56,8 +87,7 @@ impl Inbox {
                 if messages > 0 {
                     break;
                 }
-                self.fragmented = header.leaves_fragmented().unwrap_or(self.fragmented);
-                return Some(Frames::Other(self.cut(len)));
+                return Some(self.other(&header, len, is_too_large));
             }
             if let Some(mask) = header.mask {
                 apply_mask(&mut self.unread[messages + header.len..messages + len], mask);
@@ -67,10 +97,48 @@ impl Inbox {
         (messages > 0).then(|| Frames::Messages(Messages(self.cut(messages).into())))
     }
 
+    /// Takes a frame that is not a message as nearly all are.
+    fn other(&mut self, header: &Header, len: usize, is_too_large: bool) -> Frames {
+        let is_of_compressed = !is_too_large && self.is_of_compressed(header);
+        let is_out_of_turn = self.compressed && header.begins_message();
+        if let Some(fragmented) = header.leaves_fragmented() {
+            self.fragmented = fragmented;
+            self.compressed = fragmented && is_of_compressed;
+        }
+        let mut frame = self.cut(len);
+        if is_out_of_turn {
+            return Frames::OutOfTurn;
+        }
+        if !is_of_compressed {
+            return Frames::Other(frame);
+        }
+        if let Some(mask) = header.mask {
+            apply_mask(&mut frame[header.len..], mask);
+        }
+        Frames::Compressed(Part {
+            begins_text: header.begins_message().then(|| header.opcode() == TEXT),
+            is_last: header.is_final(),
+            frame,
+            header_len: header.len,
+        })
+    }
+
+    /// Whether a frame is one of a compressed message, and as it should be. The others tungstenite refuses.
+    fn is_of_compressed(&self, header: &Header) -> bool {
+        let is_next = match self.fragmented {
+            true => self.compressed && header.continues(),
+            false => header.begins_compressed(),
+        };
+        self.inflates && is_next && self.is_masked_as_due(header)
+    }
+
     /// Whether a frame is a message as nearly all are.
     fn is_plain(&self, header: &Header) -> bool {
-        let is_masked = header.mask.is_some();
-        !self.fragmented && header.is_message() && is_masked == (self.role == Role::Server)
+        !self.fragmented && header.is_message() && self.is_masked_as_due(header)
+    }
+
+    fn is_masked_as_due(&self, header: &Header) -> bool {
+        header.mask.is_some() == (self.role == Role::Server)
     }
 
     /// Takes the first `len` bytes away.

@@ -4,6 +4,7 @@
 //! connection, and so that everything queued leaves in one write. Messages in one frame, nearly all there is, go past it:
 //! see [`inbox`]. This file only moves bytes; what a frame means the core decides.
 
+mod deflate;
 mod frame;
 mod inbox;
 
@@ -17,17 +18,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read as _, ReadBuf, Write as _};
+use socketio_core::engine::buffer::Compression;
 use socketio_core::engine::close::TransportFault;
 use socketio_core::engine::packet::Frame;
 use socketio_core::{Bytes, Instant, Lane, Str};
-use tungstenite::error::{CapacityError, Error};
+use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
-use self::frame::{BINARY, MAX_HEADER_BYTES, TEXT, apply_mask, push_header};
-use self::inbox::{Frames, Inbox, Payload};
+pub(crate) use self::deflate::Deflate;
+use self::deflate::{Fault, Inflated};
+use self::frame::{BINARY, COMPRESSED, TEXT, push_frame};
+use self::inbox::{Frames, Inbox, Part, Payload};
 use crate::runtime::{Io, Runtime};
 
 /// A websocket that belongs to a session.
@@ -40,6 +44,8 @@ pub(crate) struct Ws {
     inbox: Inbox,
     /// Made for the first frame that is not a plain message, or for the close: many websockets go without for hours.
     protocol: Option<Box<WebSocketContext>>,
+    /// For messages that are compressed, if that was agreed.
+    deflate: Option<Box<Deflate>>,
     /// Bytes to write, the first `written` of which are gone already.
     out: Vec<u8>,
     written: usize,
@@ -88,6 +94,13 @@ impl Ws {
         Self { masks: Some(runtime), ..Self::new(Role::Client, lane, io, early, max_message_bytes) }
     }
 
+    /// With messages that may be compressed.
+    pub(crate) fn with_deflate(mut self, deflate: Option<Deflate>) -> Self {
+        self.inbox.inflates = deflate.is_some();
+        self.deflate = deflate.map(Box::new);
+        self
+    }
+
     fn new(role: Role, lane: Lane, io: Box<dyn Io>, early: Bytes, max_message_bytes: usize) -> Self {
         Self {
             lane,
@@ -95,6 +108,7 @@ impl Ws {
             early,
             inbox: Inbox::new(role, max_message_bytes),
             protocol: None,
+            deflate: None,
             out: Vec::new(),
             written: 0,
             flushing: false,
@@ -158,10 +172,44 @@ impl Ws {
                         self.hear(frame, &mut on_frame);
                     }
                 }
+                Frames::Compressed(part) => self.decode_compressed(part, now, &mut on_frame)?,
+                Frames::OutOfTurn => {
+                    return Err(self.fail(&Error::Protocol(ProtocolError::UnexpectedContinueFrame), now));
+                }
                 Frames::Other(frame) => self.decode_other(&frame, now, &mut on_frame)?,
             }
         }
         Ok(())
+    }
+
+    fn decode_compressed(
+        &mut self,
+        part: Part,
+        now: Instant,
+        on_frame: &mut impl FnMut(Frame),
+    ) -> Result<(), End> {
+        let max_size = self.inbox.max_message_bytes;
+        let inflated = self.deflate.as_mut().map_or(Ok(None), |deflate| deflate.inflate(part, max_size));
+        let error = match inflated {
+            Ok(None) => return Ok(()),
+            Ok(Some(Inflated { is_text: false, payload })) => {
+                self.hear(Frame::Binary(payload.into()), on_frame);
+                return Ok(());
+            }
+            Ok(Some(Inflated { payload, .. })) => match Str::try_from(payload) {
+                Ok(text) => {
+                    self.hear(Frame::Text(text), on_frame);
+                    return Ok(());
+                }
+                Err(_) => Error::Utf8(String::new()),
+            },
+            Err(Fault::TooLarge) => {
+                Error::Capacity(CapacityError::MessageTooLong { size: max_size + 1, max_size })
+            }
+            // 1007, as the reference has it: the bytes are not what the message says it is.
+            Err(Fault::Corrupt) => Error::Utf8(String::new()),
+        };
+        Err(self.fail(&error, now))
     }
 
     fn decode_other(
@@ -223,26 +271,28 @@ impl Ws {
         Err(end)
     }
 
-    /// Queues a frame to be written with whatever else is queued.
-    pub(crate) fn queue(&mut self, frame: &Frame) {
+    /// Queues a frame to be written with whatever else is queued, compressed if that was agreed, is allowed and pays.
+    pub(crate) fn queue(&mut self, frame: &Frame, compression: Compression) {
         let (opcode, payload) = match frame {
-            Frame::Text(text) => (TEXT, text.as_bytes()),
-            Frame::Binary(bytes) => (BINARY, bytes),
+            Frame::Text(text) => (TEXT, &text.as_bytes()[..]),
+            Frame::Binary(bytes) => (BINARY, &bytes[..]),
         };
         if self.out.capacity() == 0 {
             self.out = SPARE.take();
         }
-        self.out.reserve(payload.len() + MAX_HEADER_BYTES);
         let mask = self.masks.as_ref().map(|runtime| {
             let mut mask = [0; 4];
             runtime.fill_random(&mut mask);
             mask
         });
-        push_header(&mut self.out, opcode, mask, payload.len());
-        let start = self.out.len();
-        self.out.extend_from_slice(payload);
-        if let Some(mask) = mask {
-            apply_mask(&mut self.out[start..], mask);
+        let out = &mut self.out;
+        let is_queued = self.deflate.as_mut().is_some_and(|deflate| {
+            compression == Compression::Allowed
+                && deflate
+                    .compress(frame, |compressed| push_frame(out, opcode | COMPRESSED, mask, compressed))
+        });
+        if !is_queued {
+            push_frame(&mut self.out, opcode, mask, payload);
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use socketio_core::engine::deflate::PerMessageDeflate;
 use thiserror::Error;
 
 use super::dial::Purpose;
@@ -31,6 +32,8 @@ pub(crate) struct NetworkConfig {
     pub(crate) cookies: bool,
     /// How long one request of polling may take, connecting included.
     pub(crate) request_timeout: Option<Duration>,
+    /// Whether, and how, to offer that websocket messages be compressed.
+    pub(crate) per_message_deflate: Option<PerMessageDeflate>,
     /// Most bytes of one response, after decompression, or of one websocket message.
     pub(crate) max_message_bytes: usize,
 }
@@ -46,6 +49,7 @@ impl Default for NetworkConfig {
             tls: Tls::default(),
             cookies: false,
             request_timeout: None,
+            per_message_deflate: None,
             max_message_bytes: 100 << 20,
         }
     }
@@ -97,6 +101,7 @@ impl fmt::Debug for NetworkConfig {
             tls,
             cookies,
             request_timeout,
+            per_message_deflate,
             max_message_bytes,
         } = self;
         f.debug_struct("NetworkConfig")
@@ -108,6 +113,7 @@ impl fmt::Debug for NetworkConfig {
             .field("tls", tls)
             .field("cookies", cookies)
             .field("request_timeout", request_timeout)
+            .field("per_message_deflate", per_message_deflate)
             .field("max_message_bytes", max_message_bytes)
             .finish()
     }

@@ -1,6 +1,7 @@
 //! From what the system, hyper and TLS say to what the core knows. What gets lost on the way is logged.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io;
 
 use socketio_core::engine::client::Failure;
@@ -25,7 +26,7 @@ pub(super) fn broken(error: &(dyn Error + 'static)) -> Failure {
 }
 
 /// A response is not what was asked for.
-pub(super) fn wrong(what: &'static str) -> Failure {
-    tracing::debug!(what, "bad response");
+pub(super) fn wrong(what: impl Display) -> Failure {
+    tracing::debug!(%what, "bad response");
     Failure::Connection
 }

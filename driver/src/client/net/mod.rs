@@ -29,6 +29,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Uri};
 use http_body_util::Full;
 use socketio_core::engine::client::Failure;
+use socketio_core::engine::deflate::PerMessageDeflate;
 use socketio_core::{Bytes, Lane};
 
 pub use config::SetupError;
@@ -61,6 +62,7 @@ struct Inner {
     websocket_headers: HeaderMap,
     protocols: Option<HeaderValue>,
     request_timeout: Option<Duration>,
+    deflate: Option<PerMessageDeflate>,
     max_message_bytes: usize,
     idle: Pool,
     cookies: Option<Jar>,
@@ -93,6 +95,7 @@ impl Network {
             websocket_headers,
             protocols: config.protocol_offer()?,
             request_timeout: config.request_timeout,
+            deflate: config.per_message_deflate,
             max_message_bytes: config.max_message_bytes,
             idle: Pool::default(),
             cookies: config.cookies.then(Jar::default),
@@ -179,11 +182,13 @@ impl Inner {
 
     async fn open_websocket(&self, lane: Lane, target: &str) -> Result<Ws, Failure> {
         let mut request = self.head(Method::GET, target, Full::default(), &self.websocket_headers)?;
-        websocket::ask(request.headers_mut(), websocket::key(&*self.runtime), self.protocols.as_ref());
+        let key = websocket::key(&*self.runtime);
+        websocket::ask(request.headers_mut(), key, self.protocols.as_ref(), self.deflate.as_ref());
         let io = self.dialer.open(Purpose::Websocket).await?;
         let saw = |status, headers: &HeaderMap| self.saw(target, status, headers, Purpose::Websocket);
-        let (io, early) = websocket::open(io, request, saw).await?;
-        Ok(Ws::client(lane, io, early, self.max_message_bytes, Arc::clone(&self.runtime)))
+        let (io, early, deflate) = websocket::open(io, request, self.deflate.as_ref(), saw).await?;
+        let ws = Ws::client(lane, io, early, self.max_message_bytes, Arc::clone(&self.runtime));
+        Ok(ws.with_deflate(deflate))
     }
 
     fn head(

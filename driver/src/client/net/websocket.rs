@@ -7,11 +7,13 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http_body_util::Full;
 use socketio_core::Bytes;
 use socketio_core::engine::client::Failure;
+use socketio_core::engine::deflate::{PerMessageDeflate, check_answer, offer};
 use tungstenite::handshake::derive_accept_key;
 
 use super::exchange::Switch;
 use super::fault;
 use crate::runtime::{Io, Runtime};
+use crate::ws::Deflate;
 
 /// A key for one handshake.
 pub(super) fn key(runtime: &dyn Runtime) -> HeaderValue {
@@ -21,13 +23,22 @@ pub(super) fn key(runtime: &dyn Runtime) -> HeaderValue {
 }
 
 /// Adds to a GET what asks for a websocket.
-pub(super) fn ask(request: &mut HeaderMap, key: HeaderValue, protocols: Option<&HeaderValue>) {
+pub(super) fn ask(
+    request: &mut HeaderMap,
+    key: HeaderValue,
+    protocols: Option<&HeaderValue>,
+    deflate: Option<&PerMessageDeflate>,
+) {
     request.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     request.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     request.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     request.insert(header::SEC_WEBSOCKET_KEY, key);
     if let Some(protocols) = protocols {
         request.insert(header::SEC_WEBSOCKET_PROTOCOL, protocols.clone());
+    }
+    if let Some(deflate) = deflate {
+        let offer = HeaderValue::try_from(offer(deflate)).expect("tokens are printable");
+        request.insert(header::SEC_WEBSOCKET_EXTENSIONS, offer);
     }
 }
 
@@ -36,8 +47,9 @@ pub(super) fn ask(request: &mut HeaderMap, key: HeaderValue, protocols: Option<&
 pub(super) async fn open(
     io: Box<dyn Io>,
     request: Request<Full<Bytes>>,
+    deflate: Option<&PerMessageDeflate>,
     saw: impl FnOnce(u16, &HeaderMap) -> Result<(), Failure>,
-) -> Result<(Box<dyn Io>, Bytes), Failure> {
+) -> Result<(Box<dyn Io>, Bytes, Option<Deflate>), Failure> {
     let asked = request.headers().clone();
     let mut switch = Switch::new(io).await?;
     let response = switch.ask(request).await?;
@@ -47,7 +59,13 @@ pub(super) async fn open(
         return Err(Failure::status(status, &switch.refused(response).await));
     }
     check(&asked, response.headers()).map_err(fault::wrong)?;
-    switch.agreed(response).await
+    let answers = response.headers().get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+    let answers: Vec<_> =
+        answers.iter().map(|value| ("sec-websocket-extensions", value.as_bytes())).collect();
+    let agreed = check_answer(&answers, deflate).map_err(fault::wrong)?;
+    let deflate = deflate.zip(agreed).map(|(wanted, agreement)| Deflate::new(wanted, agreement));
+    let (io, early) = switch.agreed(response).await?;
+    Ok((io, early, deflate))
 }
 
 /// What the server must have answered.
@@ -64,9 +82,6 @@ fn check(asked: &HeaderMap, answered: &HeaderMap) -> Result<(), &'static str> {
         return Err(
             "a 101 with a wrong Sec-WebSocket-Accept: something between us answered, perhaps a cache",
         );
-    }
-    if answered.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-        return Err("a websocket extension that was not offered");
     }
     let offered = asked.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|offer| offer.to_str().ok());
     let chosen = answered.get(header::SEC_WEBSOCKET_PROTOCOL).map(HeaderValue::as_bytes);

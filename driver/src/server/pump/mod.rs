@@ -150,7 +150,9 @@ impl Pump {
                 {
                     moved = true;
                     match output {
-                        Output::WsSend(lane, frame) => queue(websockets, lane, |ws| ws.queue(&frame)),
+                        Output::WsSend(lane, frame, compression) => {
+                            queue(websockets, lane, |ws| ws.queue(&frame, compression))
+                        }
                         output => outputs.push(output),
                     }
                 }
@@ -170,7 +172,9 @@ impl Pump {
         match output {
             Output::Respond(lane, response) => self.cell.answer(lane, Answer::Respond(response)),
             Output::Abort(lane) => self.cell.answer(lane, Answer::Abort),
-            Output::WsSend(lane, frame) => queue(&mut self.websockets, lane, |ws| ws.queue(&frame)),
+            Output::WsSend(lane, frame, compression) => {
+                queue(&mut self.websockets, lane, |ws| ws.queue(&frame, compression))
+            }
             Output::WsClose(lane) => queue(&mut self.websockets, lane, |ws| ws.close(now)),
             Output::Event(event) => self.dispatch(event, cx),
         }

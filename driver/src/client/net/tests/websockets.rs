@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use futures_util::future::join;
+use socketio_core::engine::buffer::Compression;
 use socketio_core::engine::packet::Frame;
 use socketio_core::{Instant, Lane, Str};
 use tungstenite::handshake::derive_accept_key;
@@ -59,8 +60,8 @@ fn frames_travel_both_ways_and_none_behind_the_response_is_lost() {
             let mut ws = network.websocket(LANE, "/socket.io/?EIO=4".into()).await.unwrap();
             assert_eq!(ws.lane, LANE);
             assert_eq!(next(&mut ws).await, Frame::Text(Str::from_static("0{}")));
-            ws.queue(&Frame::Text(Str::from_static("2probe")));
-            ws.queue(&Frame::Binary(Bytes::from(vec![7; 300])));
+            ws.queue(&Frame::Text(Str::from_static("2probe")), Compression::Forbidden);
+            ws.queue(&Frame::Binary(Bytes::from(vec![7; 300])), Compression::Allowed);
             poll_fn(|cx| ws.poll_write(cx)).await.unwrap();
             assert_eq!(next(&mut ws).await, Frame::Binary(Bytes::from_static(b"abc")));
         };

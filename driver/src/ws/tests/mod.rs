@@ -1,3 +1,5 @@
+mod compressed;
+
 use std::net::SocketAddr;
 
 use hyper::rt::ReadBufCursor;
@@ -171,7 +173,7 @@ fn what_a_server_writes_a_client_reads_and_the_other_way_round() {
     let mut server = ws();
     for (from, to) in [(0, 1), (1, 0)] {
         let both = [&mut client, &mut server];
-        frames.iter().for_each(|frame| both[from].queue(frame));
+        frames.iter().for_each(|frame| both[from].queue(frame, Compression::Allowed));
         let wire = std::mem::take(&mut both[from].out);
         assert_eq!(hear(both[to], &wire, 1000), (frames.to_vec(), Ok(())));
     }
