@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod replay;
 pub mod sim;
 pub mod stage;
+pub mod tap;
 #[path = "../../protocol-core/tests/support/telegrams.rs"]
 pub mod telegrams;
 

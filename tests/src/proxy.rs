@@ -127,7 +127,7 @@ enum Reading {
 }
 
 /// From whom something came.
-enum From {
+pub(crate) enum From {
     Client(Vec<u8>),
     Server(Vec<u8>),
 }
@@ -240,7 +240,7 @@ fn stage_of(head: &str) -> Stage {
 }
 
 /// The next thing that either side says; nothing at its end.
-async fn either(client: &mut dyn Io, server: &mut dyn Io) -> io::Result<From> {
+pub(crate) async fn either(client: &mut dyn Io, server: &mut dyn Io) -> io::Result<From> {
     let mut bytes = vec![0; 16 * 1024];
     poll_fn(|cx| {
         let mut buffer = ReadBuf::new(&mut bytes);

@@ -445,6 +445,11 @@ impl Namespace {
         self.everyone().volatile()
     }
 
+    /// An operator whose messages transports may or may not compress (`io.compress`).
+    pub fn compress(&self, compress: bool) -> BroadcastOperator {
+        self.everyone().compress(compress)
+    }
+
     /// An operator that sends each client the newest of an event's name only: see [`BroadcastOperator::latest`].
     pub fn latest(&self) -> BroadcastOperator {
         self.everyone().latest()

@@ -368,7 +368,7 @@ impl Emitter {
     /// As [`Socket::emit_with_ack`], and [`AckError::TimedOut`](crate::AckError::TimedOut). When it is volatile and
     /// cannot leave at once, [`EmitError::Dropped`] at once.
     pub fn emit_with_ack<R, T: Serialize>(&self, event: &str, args: T) -> AckFuture<R> {
-        self.socket.send_with_ack(event, &args, self.manner, self.timeout)
+        self.socket.send_with_ack(event, &args, self.manner, self.compression, self.timeout)
     }
 }
 

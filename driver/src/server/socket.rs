@@ -520,7 +520,7 @@ impl Socket {
     /// # Errors
     /// From the future: [`AckError`](crate::AckError).
     pub fn emit_with_ack<R, T: Serialize>(&self, event: &str, args: T) -> AckFuture<R> {
-        self.send_with_ack(event, &args, Manner::Reliable, None)
+        self.emitter().emit_with_ack(event, args)
     }
 
     /// Waits this long for the acknowledgement.
@@ -592,12 +592,14 @@ impl Socket {
         event: &str,
         args: &T,
         manner: Manner,
+        compression: Compression,
         timeout: Option<Duration>,
     ) -> AckFuture<R> {
         let hub = &self.0.cell.hub;
         let id = self.0.namespace.next_ack();
         match self.codec().event(self.0.namespace.nsp(), Some(id), event, args) {
             Ok(encoded) => AckFuture::new(self.clone(), id, |socket, waiter| {
+                let encoded = encoded.with_compression(compression);
                 let deadline = timeout.map(|timeout| hub.now() + timeout);
                 let sent = socket.send_expecting(&encoded, id, waiter, deadline, manner);
                 sent.map_err(|(reason, _)| EmitError::new(reason, || unsent(&encoded, self.codec())))

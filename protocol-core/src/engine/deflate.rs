@@ -15,7 +15,8 @@ use super::http::{Headers, Response};
 ///
 /// The default bounds memory: no side keeps a window between messages, so a connection costs nothing while it is idle, and
 /// all connections of a thread share one compressor and one decompressor. The reference keeps windows by default: smaller
-/// messages on the wire, but some 300 KiB for each connection.
+/// messages on the wire, but some 420 KiB for each connection that sends and receives: 370 to compress, 46 to decompress. A
+/// smaller window saves at most 125 of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerMessageDeflate {
     /// Messages of fewer bytes are sent as they are. Default: 1024. An empty message never is compressed.

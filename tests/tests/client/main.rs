@@ -1,6 +1,7 @@
 //! The behaviour of a client against our own server, each case on tokio, on async-std and in simulation.
 
 mod chaos;
+mod compression;
 mod connecting;
 mod events;
 mod lifetimes;
