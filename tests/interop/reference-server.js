@@ -28,6 +28,7 @@ const io = new Server(
     allowEIO3: json("ALLOW_EIO3"),
     cors: env.CORS_ORIGIN ? { origin: json("CORS_ORIGIN"), credentials: json("CORS_CREDENTIALS") ?? false } : undefined,
     cookie: json("COOKIE"),
+    perMessageDeflate: json("PER_MESSAGE_DEFLATE"),
     connectionStateRecovery: env.RECOVERY ? { maxDisconnectionDuration: number("RECOVERY") } : undefined,
     cleanupEmptyChildNamespaces: json("CLEANUP_EMPTY_CHILD_NAMESPACES"),
     parser: env.PARSER === "msgpack" ? require("socket.io-msgpack-parser") : undefined,

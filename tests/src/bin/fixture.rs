@@ -11,8 +11,9 @@ use serde_json::json;
 use socketio_async_std::AsyncStd;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{
-    Ack, AckSender, BroadcastOperator, Codec, ConnectError, Cookie, Cors, Namespace, Origin, RecoveryConfig,
-    SameSite, Server, ServerBuilder, Socket, Transports, Value, Variadic,
+    Ack, AckSender, BroadcastOperator, Codec, ConnectError, Cookie, Cors, Namespace, Origin,
+    PerMessageDeflate, RecoveryConfig, SameSite, Server, ServerBuilder, Socket, Transports, Value, Variadic,
+    WindowBits,
 };
 use socketio_tests::logs;
 use socketio_tokio::Tokio;
@@ -93,6 +94,9 @@ fn builder<R: Runtime + Default>() -> ServerBuilder<R> {
     if let Some(cors) = cors() {
         builder = builder.cors(cors);
     }
+    if let Some(deflate) = deflate() {
+        builder = builder.per_message_deflate(deflate);
+    }
     if let Some(cookie) = cookie() {
         builder = builder.cookie(cookie);
     }
@@ -122,6 +126,34 @@ fn cors() -> Option<Cors> {
     };
     let credentials = number("CORS_CREDENTIALS").unwrap_or(false);
     Some(Cors::new(origin).ok()?.credentials(credentials))
+}
+
+/// With the defaults of the reference, which keeps windows.
+fn deflate() -> Option<PerMessageDeflate> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Options {
+        threshold: Option<usize>,
+        server_no_context_takeover: bool,
+        client_no_context_takeover: bool,
+        server_max_window_bits: Option<u8>,
+        client_max_window_bits: Option<u8>,
+    }
+    let options: Options = serde_json::from_str(&env::var("PER_MESSAGE_DEFLATE").ok()?).unwrap_or_default();
+    let bits = |bits| match bits {
+        9 => WindowBits::Nine,
+        10 => WindowBits::Ten,
+        other => panic!("PER_MESSAGE_DEFLATE: a window of {other} bits is not in any suite"),
+    };
+    let default = PerMessageDeflate::default();
+    Some(PerMessageDeflate {
+        threshold: options.threshold.unwrap_or(default.threshold),
+        server_no_context_takeover: options.server_no_context_takeover,
+        client_no_context_takeover: options.client_no_context_takeover,
+        server_max_window_bits: options.server_max_window_bits.map(bits),
+        client_max_window_bits: options.client_max_window_bits.map(bits),
+        ..default
+    })
 }
 
 fn cookie() -> Option<Cookie> {

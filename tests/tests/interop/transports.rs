@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use socketio_driver::Transport;
 use socketio_driver::client::{ConnectError, NotConnected};
 use socketio_driver::runtime::Runtime;
+use socketio_driver::{Bytes, PerMessageDeflate, Transport, WindowBits};
+use socketio_tests::tap::{Both, Tap};
 
 use crate::on_real_runtimes;
-use crate::support::{World, follow};
+use crate::support::{Builder, World, follow};
 
 const BOTH: [Transport; 2] = [Transport::Polling, Transport::Websocket];
 
@@ -84,6 +85,50 @@ async fn what_is_too_large_for_the_server_costs_the_connection(rt: Arc<dyn Runti
     }
 }
 
+/// On the wire, both ways, with windows that are kept and without, large and small.
+async fn messages_are_compressed_where_both_sides_want_that(rt: Arc<dyn Runtime>) {
+    let kept = PerMessageDeflate {
+        threshold: 1,
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        ..PerMessageDeflate::default()
+    };
+    let bounded = PerMessageDeflate { threshold: 1, ..PerMessageDeflate::default() };
+    let narrow = PerMessageDeflate {
+        server_max_window_bits: Some(WindowBits::Nine),
+        client_max_window_bits: Some(WindowBits::Ten),
+        ..kept
+    };
+    let world = World::with(rt, &[("PER_MESSAGE_DEFLATE", r#"{"threshold":1}"#)]);
+    for (wanted, compresses) in
+        [(Some(kept), true), (Some(bounded), true), (Some(narrow), true), (None, false)]
+    {
+        let tap = Tap::new(&world.rt, ([127, 0, 0, 1], world.server.port()).into()).await;
+        let builder = Builder::new(format!("http://{}/quiet", tap.at));
+        let builder = builder.transports([Transport::Websocket]).per_message_deflate(wanted);
+        let client = builder.build_on(world.rt.clone()).unwrap();
+        client.connect();
+        world.soon("connected", client.connected()).await.unwrap();
+        tap.take();
+        let text: String = (0..10_000_u32).map(|n| format!("{}-", n * n % 9973)).collect();
+        let large = (text.clone(), Bytes::from(text), Bytes::from(vec![0; 100_000]));
+        let echo: (String, Bytes, Bytes) = client.emit_with_ack("message-with-ack", &large).await.unwrap();
+        assert_eq!(echo, large);
+        let Both { up, down } = tap.take();
+        let expected = if compresses { (3, 0) } else { (0, 3) };
+        assert_eq!([up, down].map(|way| (way.compressed, way.plain)), [expected; 2], "{wanted:?}");
+        assert_eq!(up.largest < 40_000 && down.largest < 40_000, compresses, "{up:?} {down:?}");
+        for n in 0..200 {
+            let small = (n, "words that come again, words that come again".to_owned());
+            let echo: (u32, String) = client.emit_with_ack("message-with-ack", &small).await.unwrap();
+            assert_eq!(echo, small);
+        }
+        let Both { up, down } = tap.take();
+        assert_eq!((up.compressed > 0, down.compressed > 0), (compresses, compresses), "{wanted:?}");
+        world.is_empty_after([client]).await;
+    }
+}
+
 async fn cookies_are_kept_when_asked_to(rt: Arc<dyn Runtime>) {
     let world = World::with(rt, &[("COOKIE", r#"{"name":"node","path":"/"}"#)]);
     for keep in [true, false] {
@@ -121,6 +166,7 @@ on_real_runtimes!(
     a_server_may_not_want_it_to_move,
     a_transport_that_is_missing_is_an_error_or_skipped,
     what_is_too_large_for_the_server_costs_the_connection,
+    messages_are_compressed_where_both_sides_want_that,
     cookies_are_kept_when_asked_to,
     a_path_where_no_server_is_says_so,
 );
