@@ -23,9 +23,9 @@ before(async () => {
 after(() => browser?.close());
 
 /** A server and as many windows as the test asks for, all gone afterwards; a failure leaves screenshots behind. */
-function scene(name, body) {
+function scene(name, body, env) {
   test(name, { timeout: 120_000 }, async (t) => {
-    const server = await ServerProcess.start();
+    const server = await ServerProcess.start(env);
     const people = [];
     const visit = async (query = "", options) => {
       const person = await Person.visit(browser, server.url + query, options);
@@ -54,6 +54,38 @@ function scene(name, body) {
     }
   });
 }
+
+scene(
+  "websockets are compressed",
+  async ({ visit }) => {
+    // Chromium offers it by itself, and compresses all it sends once it is agreed on.
+    const answers = [];
+    const prepare = async (page) => {
+      const session = await page.context().newCDPSession(page);
+      session.on("Network.webSocketHandshakeResponseReceived", ({ response }) => {
+        const name = Object.keys(response.headers).find((each) => each.toLowerCase() === "sec-websocket-extensions");
+        answers.push(response.headers[name]);
+      });
+      await session.send("Network.enable");
+    };
+    const query = "?transports=websocket";
+    const ada = await visit(query, { prepare });
+    const bob = await visit(query, { prepare });
+    await ada.login("Ada");
+    await bob.login("Bob");
+    assert.equal(answers.length, 2);
+    for (const answer of answers) assert.match(answer, /^permessage-deflate/);
+    for (const text of ["short", "a long story, ".repeat(120).trim(), "你好 👋 ".repeat(100).trim()]) {
+      await ada.say(text);
+      await bob.bubble(text).waitFor();
+      await bob.say(`${text} back`);
+      await ada.bubble(`${text} back`).waitFor();
+    }
+    await ada.sendFile(await drawPicture(browser));
+    await bob.page.locator('.message:not(.mine) .picture img').waitFor();
+  },
+  { PER_MESSAGE_DEFLATE: "1" },
+);
 
 for (const [label, query, transport] of [
   ["the default transports", "", "websocket"],

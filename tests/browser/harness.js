@@ -15,14 +15,15 @@ const START_TIMEOUT_MS = 30_000;
 
 /** A server on a port of its own, which it keeps over restarts. `SERVER_CMD` gets the port in PORT. */
 class ServerProcess {
-  static async start() {
-    const server = new ServerProcess(await freePort());
+  static async start(env) {
+    const server = new ServerProcess(await freePort(), env);
     await server.start();
     return server;
   }
 
-  constructor(port) {
+  constructor(port, env) {
     this.port = port;
+    this.env = env;
     this.url = `http://127.0.0.1:${port}/`;
   }
 
@@ -32,7 +33,7 @@ class ServerProcess {
     this.child = spawn(SERVER_CMD, {
       shell: true,
       detached: true,
-      env: { ...process.env, PORT: String(this.port) },
+      env: { ...process.env, ...this.env, PORT: String(this.port) },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.gone = new Promise((resolve) => this.child.once("exit", resolve));

@@ -36,7 +36,7 @@ const server = http.createServer((request, response) => {
   }
   response.writeHead(200, { "Content-Type": file[1], "Cache-Control": "no-cache" }).end(fs.readFileSync(file[0]));
 });
-const io = new Server(server, { serveClient: false });
+const io = new Server(server, { serveClient: false, perMessageDeflate: process.env.PER_MESSAGE_DEFLATE !== undefined });
 
 /** Lower-case name -> { name, socket, rooms }, in order of arrival. */
 const people = new Map();

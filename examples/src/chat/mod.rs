@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{
-    Args, Bytes, DisconnectReason, EncodeError, Namespace, Reply, ServerBuilder, Sid, Socket,
+    Args, Bytes, DisconnectReason, EncodeError, Namespace, PerMessageDeflate, Reply, ServerBuilder, Sid, Socket,
 };
 
 use pages::Pages;
@@ -26,7 +26,7 @@ use people::{Arrival, People, RoomInfo};
 use rules::{LOBBY, Picture, Refusal, Target};
 
 /// Runs the chat on `HOST` and `PORT` (127.0.0.1 and 3000 unless they are set). The browser's client is served from
-/// `CLIENT_DIR`, if that is set.
+/// `CLIENT_DIR`, if that is set; websockets are compressed if `PER_MESSAGE_DEFLATE` is.
 pub async fn run<R: Runtime + Default>(server: ServerBuilder<R>) -> ExitCode {
     match serve(server).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +44,9 @@ async fn serve<R: Runtime + Default>(server: ServerBuilder<R>) -> Result<(), Str
         Err(_) => 3000,
     };
     let pages = Pages::new(client());
+    // A chat is text, which shrinks well; what that costs is CPU, so whoever runs it decides.
+    let deflate = env::var_os("PER_MESSAGE_DEFLATE").map(|_| PerMessageDeflate::default());
+    let server = server.per_message_deflate(deflate);
     let io = server.fallback(move |request| pages.answer(request)).build();
     attach(&io);
     let address = io.listen((host.as_str(), port)).await.map_err(|error| error.to_string())?;
