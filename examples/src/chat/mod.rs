@@ -18,7 +18,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{
-    Args, Bytes, DisconnectReason, EncodeError, Namespace, PerMessageDeflate, Reply, ServerBuilder, Sid, Socket,
+    Args, Bytes, DisconnectReason, EncodeError, Namespace, PerMessageDeflate, Reply, ServerBuilder, Sid,
+    Socket,
 };
 
 use pages::Pages;
