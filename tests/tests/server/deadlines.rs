@@ -94,6 +94,28 @@ fn a_client_that_says_nothing_is_given_up_after_interval_and_timeout() {
 }
 
 #[test]
+fn what_arrives_with_the_deadline_counts_however_much_comes_before_it() {
+    simulate(|rt, net| async move {
+        net.set_link(Link::default());
+        let (stage, log) = stage_with_reasons(rt).await;
+        let mut c = stage.joined().await;
+        let message = || Frame::text(r#"42["x"]"#);
+        assert_eq!(c.ws().frame().await.unwrap(), Frame::text("2"));
+        // Extends the wait for the pong, once: to twenty seconds from its arrival.
+        c.ws().send(&message()).await.unwrap();
+        stage.wait(20 * SECOND).await;
+        let mut late = vec![message(); 20];
+        late.push(Frame::text("3"));
+        c.ws().send_all(&late).await.unwrap();
+        stage.wait(SECOND).await;
+        assert!(log.is_empty(), "{:?}", log.lines());
+        c.emit_with_ack(1, "echo", json!([1])).await;
+        c.expect("31[1]").await;
+        stage.is_empty_after(c).await;
+    });
+}
+
+#[test]
 fn an_unplugged_client_is_given_up_and_its_connection_with_it() {
     simulate(|rt, net| async move {
         let (stage, log) = stage_with_reasons(rt).await;

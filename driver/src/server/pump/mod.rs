@@ -141,8 +141,9 @@ impl Pump {
         loop {
             let before = self.websockets.len();
             let next = self.cell.turn(&mut self.websockets, |peer, websockets| {
-                inputs.drain(..).for_each(|input| peer.handle(input, now));
-                if peer.poll_timeout().is_some_and(|at| at <= now) {
+                inputs.drain(..inputs.len().min(MAX_BATCH)).for_each(|input| peer.handle(input, now));
+                // What arrived in time may be what a deadline waits for.
+                if inputs.is_empty() && peer.poll_timeout().is_some_and(|at| at <= now) {
                     peer.handle_timeout(now);
                 }
                 while outputs.len() < MAX_BATCH
@@ -160,8 +161,10 @@ impl Pump {
             });
             self.next = next.flatten();
             moved |= self.websockets.len() > before;
-            inputs.clear();
-            if outputs.is_empty() {
+            if next.is_none() {
+                inputs.clear();
+            }
+            if outputs.is_empty() && inputs.is_empty() {
                 return moved;
             }
             outputs.drain(..).for_each(|output| self.perform(output, cx, now));
@@ -298,8 +301,9 @@ fn ended(lane: Lane, end: End) -> Input {
     }
 }
 
-/// Outputs taken from the core before they are carried out.
-const MAX_BATCH: usize = 32;
+/// Inputs told to the core at once, and outputs taken from it before they are carried out. What handlers answer to a few
+/// is freed before the next few are answered, so that the allocator and the cache give out the same memory again.
+const MAX_BATCH: usize = 6;
 
 /// Rounds before other tasks get a turn.
 const MAX_TURNS: usize = 32;
