@@ -78,11 +78,12 @@ impl<'a> Iterator for Pairs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
-            let (pair, rest) = split_at(self.rest, b'&').unwrap_or((self.rest, ""));
-            self.rest = rest;
-            if !pair.is_empty() {
-                let (name, value) = split_at(pair, b'=').unwrap_or((pair, ""));
-                return Some((decode(name), decode(value)));
+            let (name, end) = take(&mut self.rest, |b| b == b'=' || b == b'&');
+            match end {
+                Some(b'=') => return Some((name, take(&mut self.rest, |b| b == b'&').0)),
+                // Between two separators there may be nothing.
+                _ if name.is_empty() => {}
+                _ => return Some((name, Cow::Borrowed(""))),
             }
         }
         None
@@ -96,12 +97,25 @@ fn split_at(text: &str, separator: u8) -> Option<(&str, &str)> {
     Some((&text[..position], &text[position + 1..]))
 }
 
+/// Takes what stands before the first separator, decoded, and that separator, an ASCII character. Names and values are
+/// short: to look at each byte once costs less than to begin three searches.
+fn take<'a>(rest: &mut &'a str, is_separator: impl Fn(u8) -> bool) -> (Cow<'a, str>, Option<u8>) {
+    let mut is_plain = true;
+    let end = rest.bytes().position(|b| {
+        is_plain &= b != b'+' && b != b'%';
+        is_separator(b)
+    });
+    let (text, separator) = match end {
+        Some(end) => (&rest[..end], Some(rest.as_bytes()[end])),
+        None => (*rest, None),
+    };
+    *rest = end.map_or("", |end| &rest[end + 1..]);
+    (if is_plain { Cow::Borrowed(text) } else { Cow::Owned(decode(text)) }, separator)
+}
+
 /// `+` is a space and `%XX` a byte; a `%` without two hexadecimal digits stands for itself, and what is then not UTF-8
 /// becomes U+FFFD.
-fn decode(text: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'+', b'%', text.as_bytes()).is_none() {
-        return Cow::Borrowed(text);
-    }
+fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     loop {
@@ -121,10 +135,10 @@ fn decode(text: &str) -> Cow<'_, str> {
             }
         };
     }
-    Cow::Owned(match String::from_utf8(bytes) {
+    match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+    }
 }
 
 /// The value of a hexadecimal digit.
