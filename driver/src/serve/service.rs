@@ -160,8 +160,6 @@ struct Exchange<'a> {
     from: From,
     /// The server's, unless the application decides on CORS for each request.
     routes: Cow<'a, RouteConfig>,
-    /// Whether it is answered as a request for a websocket.
-    upgrade: bool,
 }
 
 /// What a request comes to.
@@ -185,9 +183,7 @@ enum Stage {
 impl<'a> Exchange<'a> {
     fn new(hub: &'a Arc<Hub>, head: &'a Parts, from: From) -> Self {
         let routes = Cow::Borrowed(&hub.admission.routes);
-        let mut exchange = Self { hub, head, fields: Fields(&head.headers), from, routes, upgrade: false };
-        exchange.upgrade = hub.admission.routes.is_upgrade(&exchange.request());
-        exchange
+        Self { hub, head, fields: Fields(&head.headers), from, routes }
     }
 
     fn request(&self) -> Request<'_> {
@@ -216,7 +212,7 @@ impl<'a> Exchange<'a> {
         if !hub.is_open() {
             return Answered::Plain(unavailable());
         }
-        if self.upgrade && handshake.transport == Transport::Polling {
+        if handshake.upgrade && handshake.transport == Transport::Polling {
             return self.turn_away(on_upgrade);
         }
         let request = self.describe();
@@ -236,7 +232,7 @@ impl<'a> Exchange<'a> {
             Err(refusal) => return Answered::Refused(refusal),
         };
         let opening = opening(hub, handshake, sid);
-        if self.upgrade {
+        if handshake.upgrade {
             self.open_websocket(opening, request.request, on_upgrade)
         } else {
             self.open_polling(opening, request.request).await
@@ -350,7 +346,10 @@ impl<'a> Exchange<'a> {
                 let (method, code) = (self.head.method.as_str(), refusal.code());
                 tracing::debug!(method, code, reason = refusal.message(), "request refused");
                 admission.hooks.refused(&refusal, self.head);
-                let refused = if self.upgrade { refusal.upgrade_response() } else { refusal.response() };
+                let refused = match self.routes.is_upgrade(&self.request()) {
+                    true => refusal.upgrade_response(),
+                    false => refusal.response(),
+                };
                 (convert(refused), None)
             }
             Answered::Switched(response, stage) => (response, Some(stage)),
