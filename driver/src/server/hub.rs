@@ -253,10 +253,11 @@ impl Hub {
         namespace
     }
 
-    /// Lets go of everything that the application has left here, once the server is closed and nobody is here any more:
-    /// handlers may hold the server that holds them.
+    /// Lets go of everything that the application has left here, once the server is closed and no session is left:
+    /// handlers may hold the server that holds them. Those that run end by themselves, and a connection that lingers
+    /// calls none.
     pub(crate) fn retire_if_over(&self) {
-        if !self.closing.is_raised() || self.clients.here() > 0 {
+        if !self.closing.is_raised() || self.len() > 0 {
             return;
         }
         self.namespaces().iter().for_each(Namespace::retire);

@@ -219,6 +219,27 @@ async fn what_holds_itself_by_its_handlers_is_freed(rt: Arc<dyn Runtime>) {
     assert_eq!(Arc::strong_count(&token), 1);
 }
 
+/// Who does not go at once may be there for half a minute more, but no handler will be called for it.
+async fn a_closed_server_does_not_keep_handlers_for_who_lingers(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let (token, log) = (Arc::new(()), Log::default());
+    let (held, seen) = (Arc::clone(&token), log.clone());
+    stage.server.on_disconnect(move |_: Socket, reason| {
+        let _ = &held;
+        seen.add(reason);
+        async {}
+    });
+    // It does not read, and so never answers the frame that closes its websocket.
+    let lingering = stage.joined().await;
+    stage.server.close();
+    log.expect(&stage, &["server shutting down"]).await;
+    stage.until("what the handlers held is freed", || Arc::strong_count(&token) == 1).await;
+    stage.until("nothing accepts", || stage.tasks() < 2).await;
+    assert_eq!(stage.tasks(), 1, "its task waits for it still");
+    drop(lingering);
+    stage.until("no task is left", || stage.tasks() == 0).await;
+}
+
 async fn a_closed_server_opens_nothing(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
     stage.server.close();
@@ -233,6 +254,7 @@ async fn a_closed_server_opens_nothing(rt: Arc<dyn Runtime>) {
 
 on_every_runtime!(
     a_client_whose_task_is_let_go_gives_its_place_back,
+    a_closed_server_does_not_keep_handlers_for_who_lingers,
     a_closed_server_opens_nothing,
     a_server_that_is_closed_and_dropped_is_freed,
     a_server_that_listens_lives_without_handles,

@@ -30,6 +30,7 @@ impl Pump {
                 self.cell.hub.remove(&self.cell);
                 self.write_transcript();
                 self.cell.retire();
+                self.cell.hub.retire_if_over();
                 self.closed = true;
             }
         }

@@ -60,7 +60,7 @@ pub(crate) struct Pump {
     /// How the client broke the protocol, if that is why it goes.
     violation: Option<ProtocolError>,
     /// Counts this client as one that is here.
-    present: Option<Present>,
+    _present: Present,
     /// Around all that is done for this client, its handlers included: what they log can be told apart. The number says
     /// nothing to anybody else, unlike the session id.
     span: tracing::Span,
@@ -90,7 +90,7 @@ impl Pump {
             next: None,
             closed: false,
             violation: None,
-            present: Some(present),
+            _present: present,
             span,
             recorded,
         }
@@ -238,6 +238,7 @@ impl Pump {
         }
         self.cell.hub.remove(&self.cell);
         self.cell.retire();
+        self.cell.hub.retire_if_over();
     }
 
     fn socket(&self, slot: Slot) -> Option<&Socket> {
@@ -283,8 +284,6 @@ impl Drop for Pump {
         if !self.closed {
             self.abandon();
         }
-        drop(self.present.take());
-        self.cell.hub.retire_if_over();
     }
 }
 
