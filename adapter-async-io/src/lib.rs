@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::{io, net::SocketAddr, pin::Pin, time::Duration};
-//! use socketio_driver::runtime::{BoxFuture, Instant, Io, Listener, Runtime, Timer};
+//! use socketio_driver::runtime::{BoxFuture, Connect, Instant, Io, Listener, Runtime, Timer};
 //!
 //! #[derive(Debug)]
 //! struct Threads;
@@ -32,8 +32,8 @@
 //!         socketio_async_io::listen(at)
 //!     }
 //!
-//!     fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
-//!         socketio_async_io::connect(host, port)
+//!     fn connect(&self, to: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
+//!         socketio_async_io::connect(to)
 //!     }
 //! }
 //! ```

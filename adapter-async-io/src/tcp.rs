@@ -1,45 +1,53 @@
 //! Listeners and connections.
 
 use std::cell::RefCell;
-use std::fmt::Display;
 use std::io::{self, IoSlice, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use hyper::rt::ReadBufCursor;
-use socketio_driver::runtime::{BoxFuture, Io, Listener};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use socketio_driver::runtime::{BoxFuture, Connect, Io, Listener};
 
 /// [`Runtime::listen`](socketio_driver::runtime::Runtime::listen).
 pub fn listen(at: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
     Box::pin(async move {
-        let bound = Async::<TcpListener>::bind(at).map_err(|e| naming(&e, "cannot listen on", at))?;
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {at}: {e}"));
+        let bound = Async::<TcpListener>::bind(at).map_err(named)?;
         Ok(Box::new(Tcp(bound)) as Box<dyn Listener>)
     })
 }
 
 /// [`Runtime::connect`](socketio_driver::runtime::Runtime::connect).
-pub fn connect(host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
+pub fn connect(to: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
     Box::pin(async move {
-        let name = format!("{host}:{port}");
-        let stream = first_to_answer(host, port).await.map_err(|e| naming(&e, "cannot connect to", name))?;
+        let name = (to.host.clone(), to.port);
+        let resolved = blocking::unblock(move || name.to_socket_addrs()).await;
+        let stream = to.first_of(resolved, |address| open(address, to.local_address)).await?;
         stream.get_ref().set_nodelay(true)?;
         Ok(Box::new(Stream(stream)) as Box<dyn Io>)
     })
 }
 
-async fn first_to_answer(host: String, port: u16) -> io::Result<Async<TcpStream>> {
-    let mut last_error = None;
-    let resolved = blocking::unblock(move || (host, port).to_socket_addrs()).await;
-    // The resolver's errors have no kind of their own.
-    for address in resolved.map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))? {
-        match Async::<TcpStream>::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last_error = Some(error),
-        }
+async fn open(to: SocketAddr, from: Option<IpAddr>) -> io::Result<Async<TcpStream>> {
+    let Some(from) = from else { return Async::<TcpStream>::connect(to).await };
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.set_nonblocking(true)?;
+    match rustix::net::connect(&socket, &to) {
+        // Windows says the second.
+        Ok(()) | Err(Errno::INPROGRESS | Errno::WOULDBLOCK) => {}
+        Err(error) => return Err(error.into()),
     }
-    Err(last_error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+    let stream = Async::new_nonblocking(TcpStream::from(socket))?;
+    stream.writable().await?;
+    match stream.get_ref().take_error()? {
+        None => Ok(stream),
+        Some(error) => Err(error),
+    }
 }
 
 #[derive(Debug)]
@@ -137,10 +145,6 @@ impl hyper::rt::Write for Stream {
     }
 }
 
-fn naming(error: &io::Error, action: &str, what: impl Display) -> io::Error {
-    io::Error::new(error.kind(), format!("{action} {what}: {error}"))
-}
-
 thread_local! {
     /// What a read fills before it is copied to where hyper wants it, initialized once for a thread instead of once for
     /// a read. The copy is of what arrived, not of the room there was.
@@ -165,7 +169,7 @@ mod tests {
     async fn pair() -> (Box<dyn Io>, Box<dyn Io>) {
         let mut listener = listen(LOOPBACK).await.unwrap();
         let at = listener.local_addr().unwrap();
-        let client = connect(at.ip().to_string(), at.port()).await.unwrap();
+        let client = connect(at.into()).await.unwrap();
         let (server, _) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
         (client, server)
     }
@@ -268,7 +272,7 @@ mod tests {
             let listener = listen(LOOPBACK).await.unwrap();
             let at = listener.local_addr().unwrap();
             drop(listener);
-            let error = connect(at.ip().to_string(), at.port()).await.unwrap_err();
+            let error = connect(at.into()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
             assert!(error.to_string().contains(&at.to_string()), "{error}");
             listen(at).await.unwrap();

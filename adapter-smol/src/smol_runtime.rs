@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use socketio_driver::runtime::{BoxFuture, Instant, Io, Listener, Runtime, Timer};
+use socketio_driver::runtime::{BoxFuture, Connect, Instant, Io, Listener, Runtime, Timer};
 
 /// The smol runtime of this process.
 ///
@@ -36,8 +36,8 @@ impl Runtime for Smol {
         socketio_async_io::listen(at)
     }
 
-    fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
-        socketio_async_io::connect(host, port)
+    fn connect(&self, to: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
+        socketio_async_io::connect(to)
     }
 }
 

@@ -1,9 +1,8 @@
 //! The driver's view of tokio: clock, timers, tasks and TCP. No protocol.
 
-use std::fmt::Display;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
@@ -11,8 +10,8 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
-use socketio_driver::runtime::{BoxFuture, Instant, Io, Listener, Runtime, Timer};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use socketio_driver::runtime::{BoxFuture, Connect, Instant, Io, Listener, Runtime, Timer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio::time::{self, Sleep};
 
@@ -53,25 +52,28 @@ impl Runtime for Tokio {
     fn listen(&self, at: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
             Handle::try_current().map_err(|_| io::Error::other(NO_RUNTIME))?;
-            let bound = TcpListener::bind(at).await.map_err(|e| naming(&e, "cannot listen on", at))?;
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {at}: {e}"));
+            let bound = TcpListener::bind(at).await.map_err(named)?;
             Ok(Box::new(Tcp(bound)) as Box<dyn Listener>)
         })
     }
 
-    fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
+    fn connect(&self, to: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
         Box::pin(async move {
             Handle::try_current().map_err(|_| io::Error::other(NO_RUNTIME))?;
-            let failed = |e: io::Error| naming(&e, "cannot connect to", format_args!("{host}:{port}"));
-            let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port))
-                .await
-                // The resolver's errors have no kind of their own.
-                .map_err(|e| failed(io::Error::new(io::ErrorKind::NotFound, e)))?
-                .collect();
-            let stream = TcpStream::connect(&*addresses).await.map_err(failed)?;
+            let resolved = lookup_host((&*to.host, to.port)).await;
+            let stream = to.first_of(resolved, |address| connect(address, to.local_address)).await?;
             stream.set_nodelay(true)?;
             Ok(Box::new(TokioIo::new(stream)) as Box<dyn Io>)
         })
     }
+}
+
+async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(from) = from else { return TcpStream::connect(to).await };
+    let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
 }
 
 pin_project! {
@@ -127,10 +129,6 @@ fn to_tokio(at: Instant) -> time::Instant {
     EPOCH.checked_add(at).unwrap_or_else(|| time::Instant::now() + NEVER)
 }
 
-fn naming(error: &io::Error, action: &str, what: impl Display) -> io::Error {
-    io::Error::new(error.kind(), format!("{action} {what}: {error}"))
-}
-
 /// Where [`Runtime::now`] counts from. Of the operating system's clock, since that of the runtime which happens to ask
 /// first may be paused and far ahead of the others in this process.
 #[expect(clippy::disallowed_methods, reason = "this is the Runtime that time comes from")]
@@ -153,7 +151,7 @@ mod tests {
     async fn pair() -> (Box<dyn Io>, Box<dyn Io>) {
         let mut listener = Tokio.listen(LOOPBACK).await.unwrap();
         let at = listener.local_addr().unwrap();
-        let client = Tokio.connect(at.ip().to_string(), at.port()).await.unwrap();
+        let client = Tokio.connect(at.into()).await.unwrap();
         let (server, _) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
         (client, server)
     }
@@ -205,7 +203,7 @@ mod tests {
         let listener = Tokio.listen(LOOPBACK).await.unwrap();
         let at = listener.local_addr().unwrap();
         drop(listener);
-        let error = Tokio.connect(at.ip().to_string(), at.port()).await.unwrap_err();
+        let error = Tokio.connect(at.into()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert!(error.to_string().contains(&at.to_string()), "{error}");
         Tokio.listen(at).await.unwrap();

@@ -134,7 +134,7 @@ pub(crate) enum From {
 
 impl Relay {
     async fn run(&self, mut client: Box<dyn Io>, server: SocketAddr) -> io::Result<()> {
-        let mut server = self.rt.connect(server.ip().to_string(), server.port()).await?;
+        let mut server = self.rt.connect(server.into()).await?;
         let mut reading = Reading::Head(Vec::new());
         // The next byte of the server breaks everything.
         let mut is_doomed = false;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::{AbortHandle, abortable};
 use socketio_core::Instant;
-use socketio_driver::runtime::{BoxFuture, Io, Listener, Runtime, Timer};
+use socketio_driver::runtime::{BoxFuture, Connect, Io, Listener, Runtime, Timer};
 use socketio_driver::{Namespace, Server, ServerBuilder, Socket};
 use socketio_tokio::Tokio;
 
@@ -325,8 +325,8 @@ impl Runtime for Counting {
         self.inner.listen(at)
     }
 
-    fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
-        self.inner.connect(host, port)
+    fn connect(&self, to: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
+        self.inner.connect(to)
     }
 }
 

@@ -52,7 +52,7 @@ impl Tap {
             while let Ok((client, _)) = accept(&mut *listener).await {
                 let (rt, shared) = (Arc::clone(&spawner), Arc::clone(&shared));
                 spawner.spawn(Box::pin(async move {
-                    let Ok(server) = rt.connect(server.ip().to_string(), server.port()).await else { return };
+                    let Ok(server) = rt.connect(server.into()).await else { return };
                     // Whatever ends it ends both sides.
                     let _ = relay(client, server, &shared).await;
                 }));

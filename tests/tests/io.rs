@@ -1,7 +1,8 @@
 //! What the driver asks of any runtime: sockets, timers, and hyper on top of both.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hyper::header::{CONNECTION, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use socketio_driver::runtime::{Io, Runtime};
+use socketio_driver::runtime::{AddressFamily, Connect, Io, Runtime};
 use socketio_tests::io::{accept, read, read_bytes, read_to_end, shutdown, sleep, timeout, write_all};
 use socketio_tests::on_every_runtime;
 
@@ -22,7 +23,7 @@ async fn pair(rt: &dyn Runtime) -> (Box<dyn Io>, Box<dyn Io>) {
     let mut listener = rt.listen(LOOPBACK).await.unwrap();
     let at = listener.local_addr().unwrap();
     assert_ne!(at.port(), 0);
-    let client = rt.connect("localhost".into(), at.port()).await.unwrap();
+    let client = rt.connect(Connect::new("localhost", at.port())).await.unwrap();
     let (server, peer) = accept(&mut *listener).await.unwrap();
     assert_eq!(peer.ip(), at.ip());
     (client, server)
@@ -55,8 +56,52 @@ async fn a_reader_is_woken_by_what_arrives_later(rt: Arc<dyn Runtime>) {
 
 async fn a_name_without_an_address_is_not_found(rt: Arc<dyn Runtime>) {
     // A label that long no resolver asks anybody for.
-    let error = rt.connect(format!("{}.invalid", "x".repeat(64)), 1).await.unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+    let error = rt.connect(Connect::new(format!("{}.invalid", "x".repeat(64)), 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
+async fn a_connection_comes_from_the_address_it_is_to_come_from(rt: Arc<dyn Runtime>) {
+    let mut listener = rt.listen(LOOPBACK).await.unwrap();
+    let mut to = Connect::from(listener.local_addr().unwrap());
+    // All of 127.0.0.0/8 is this machine's, at least on Linux.
+    let local = if cfg!(target_os = "linux") { [127, 0, 0, 2] } else { [127, 0, 0, 1] };
+    to.local_address = Some(local.into());
+    let mut client = rt.connect(to.clone()).await.unwrap();
+    let (mut server, peer) = accept(&mut *listener).await.unwrap();
+    assert_eq!(peer.ip(), IpAddr::from(local));
+    write_all(&mut *client, b"ping").await.unwrap();
+    assert_eq!(read_bytes(&mut *server, 4).await.unwrap(), b"ping");
+    to.local_address = Some(Ipv4Addr::UNSPECIFIED.into());
+    let _client = rt.connect(to).await.unwrap();
+    let (_server, peer) = accept(&mut *listener).await.unwrap();
+    assert_eq!(peer.ip(), LOOPBACK.ip());
+}
+
+async fn what_goes_wrong_from_a_local_address_is_told(rt: Arc<dyn Runtime>) {
+    let listener = rt.listen(LOOPBACK).await.unwrap();
+    let mut to = Connect::from(listener.local_addr().unwrap());
+    // It is nobody's (RFC 5737).
+    to.local_address = Some([192, 0, 2, 1].into());
+    let error = rt.connect(to.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable, "{error}");
+    assert!(error.to_string().contains(&format!("cannot connect to {}:{}", to.host, to.port)), "{error}");
+    drop(listener);
+    to.local_address = Some(LOOPBACK.ip());
+    let error = rt.connect(to).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+}
+
+async fn an_address_of_another_family_is_not_connected_to(rt: Arc<dyn Runtime>) {
+    let listener = rt.listen(LOOPBACK).await.unwrap();
+    let mut to = Connect::from(listener.local_addr().unwrap());
+    to.family = Some(AddressFamily::V4);
+    rt.connect(to.clone()).await.unwrap();
+    to.family = Some(AddressFamily::V6);
+    let error = rt.connect(to.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    (to.family, to.local_address) = (None, Some(Ipv6Addr::LOCALHOST.into()));
+    let error = rt.connect(to).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
 
 async fn an_acceptor_is_woken_by_each_connection(rt: Arc<dyn Runtime>) {
@@ -65,7 +110,7 @@ async fn an_acceptor_is_woken_by_each_connection(rt: Arc<dyn Runtime>) {
     for number in 0..10_u8 {
         let client = Arc::clone(&rt);
         rt.spawn(Box::pin(async move {
-            let mut io = client.connect("127.0.0.1".into(), port).await.unwrap();
+            let mut io = client.connect(Connect::new("127.0.0.1", port)).await.unwrap();
             write_all(&mut *io, &[number]).await.unwrap();
         }));
     }
@@ -133,11 +178,14 @@ async fn hyper_upgrades_and_gives_the_connection_back(rt: Arc<dyn Runtime>) {
 }
 
 on_every_runtime!(
+    a_connection_comes_from_the_address_it_is_to_come_from,
     a_name_without_an_address_is_not_found,
     a_reader_is_woken_by_what_arrives_later,
     a_timer_can_be_moved_while_it_is_waited_for,
     an_acceptor_is_woken_by_each_connection,
+    an_address_of_another_family_is_not_connected_to,
     hyper_upgrades_and_gives_the_connection_back,
     random_bytes_differ,
+    what_goes_wrong_from_a_local_address_is_told,
     what_is_written_arrives_in_order,
 );

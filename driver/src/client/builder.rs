@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use super::net::{Endpoint, Network, NetworkConfig, Proxy, SetupError};
 use super::socket::Socket;
 use super::transport_options::TransportOptions;
 use crate::dispatch::BoxError;
-use crate::runtime::Runtime;
+use crate::runtime::{AddressFamily, Runtime};
 
 /// How a client is made. `R` is the runtime; adapters name their own, so an application never does.
 ///
@@ -374,6 +375,25 @@ impl<R> ClientBuilder<R> {
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.network.proxy = proxy;
+        self
+    }
+
+    /// Which address of this machine to connect from, on one that has several; the server, or the proxy, must have one of
+    /// the same [family](Self::family). One that this machine has not is a
+    /// [`Failure::LocalAddress`](super::Failure::LocalAddress) of every attempt: it may be given one later. Default: the
+    /// operating system chooses.
+    #[must_use]
+    pub fn local_address(mut self, address: impl Into<Option<IpAddr>>) -> Self {
+        self.network.local_address = address.into();
+        self
+    }
+
+    /// The only family of addresses to connect to, where the name of the server, or of the proxy, has both. A name that has
+    /// none of that family is [not resolved](super::Failure::Unresolved). Default: they are tried in the order in which
+    /// the resolver gives them.
+    #[must_use]
+    pub fn family(mut self, family: impl Into<Option<AddressFamily>>) -> Self {
+        self.network.family = family.into();
         self
     }
 

@@ -34,6 +34,7 @@ use socketio_core::socket::{Nsp, Packet};
 use crate::dispatch::{ListenerId, ManagerHandlers};
 use cell::Cell;
 
+pub use crate::runtime::AddressFamily;
 pub use builder::ClientBuilder;
 pub use cell::NotConnected;
 pub use net::{Proxy, SetupError};

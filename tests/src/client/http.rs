@@ -47,7 +47,7 @@ impl Http {
     /// # Errors
     /// Those of the connection.
     pub async fn connect(rt: &dyn Runtime, at: SocketAddr) -> io::Result<Self> {
-        Ok(Self::over(rt.connect(at.ip().to_string(), at.port()).await?))
+        Ok(Self::over(rt.connect(at.into()).await?))
     }
 
     /// Talks over a connection that exists.

@@ -45,7 +45,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use socketio_core::Instant;
-use socketio_driver::runtime::{BoxFuture, Io, Listener, Runtime, Timer};
+use socketio_driver::runtime::{BoxFuture, Connect, Io, Listener, Runtime, Timer};
 
 use executor::Executor;
 pub use net::{Connection, Link, Net, Reach, Side};
@@ -227,9 +227,9 @@ impl Runtime for SimRuntime {
         Box::pin(async move { net::listen(shared, at) })
     }
 
-    fn connect(&self, host: String, port: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
+    fn connect(&self, to: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { net::connect(shared, &host, port).await })
+        Box::pin(async move { net::connect(shared, to).await })
     }
 }
 

@@ -1,4 +1,7 @@
 //! The network of a simulation: who listens, how connections come about, and a test's hand on all of it.
+//!
+//! A client is at the address it connects to, or at the [local](Connect::local_address) one, if that is a loopback address:
+//! others it does not have.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -8,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use socketio_driver::runtime::{Io, Listener};
+use socketio_driver::runtime::{Connect, Io, Listener};
 
 use super::socket::{Conn, Socket};
 use super::timer::SimTimer;
@@ -254,33 +257,29 @@ pub(super) fn listen(shared: Arc<Shared>, mut at: SocketAddr) -> io::Result<Box<
     Ok(Box::new(SimListener { shared, at }))
 }
 
-pub(super) async fn connect(shared: Arc<Shared>, host: &str, port: u16) -> io::Result<Box<dyn Io>> {
-    let mut refused = None;
-    for address in shared.with(|world| world.net.resolve(host)) {
-        let at = SocketAddr::new(address, port);
-        answered(&shared, at).await;
-        // There and back again.
-        let latency = shared.with(|world| world.net.link.latency);
-        pass(&shared, latency).await;
-        let conn = shared.with(|world| world.open(at));
-        // From here on dropping this future closes the connection.
-        let socket = conn.map(|conn| Socket::new(Arc::clone(&shared), conn, Side::Client));
-        pass(&shared, latency).await;
-        match socket {
-            Some(socket) => return Ok(Box::new(socket)),
-            None => refused = Some(at),
-        }
+pub(super) async fn connect(shared: Arc<Shared>, to: Connect) -> io::Result<Box<dyn Io>> {
+    let addresses = shared.with(|world| world.net.resolve(&to.host));
+    let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, to.port));
+    to.first_of(Ok(addresses), |at| open(&shared, at, to.local_address)).await
+}
+
+async fn open(shared: &Arc<Shared>, at: SocketAddr, from: Option<IpAddr>) -> io::Result<Box<dyn Io>> {
+    let from = from.filter(|from| !from.is_unspecified());
+    if from.is_some_and(|from| !from.is_loopback()) {
+        return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "not an address of this machine"));
     }
-    Err(match refused {
-        Some(at) => {
-            let message = format!("cannot connect to {host}:{port}: {at} refused");
-            io::Error::new(io::ErrorKind::ConnectionRefused, message)
-        }
-        None => {
-            let message = format!("cannot connect to {host}:{port}: no such host");
-            io::Error::new(io::ErrorKind::NotFound, message)
-        }
-    })
+    answered(shared, at).await;
+    // There and back again.
+    let latency = shared.with(|world| world.net.link.latency);
+    pass(shared, latency).await;
+    let conn = shared.with(|world| world.open(at, from.unwrap_or(at.ip())));
+    // From here on dropping this future closes the connection.
+    let socket = conn.map(|conn| Socket::new(Arc::clone(shared), conn, Side::Client));
+    pass(shared, latency).await;
+    match socket {
+        Some(socket) => Ok(Box::new(socket)),
+        None => Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("{at} refused"))),
+    }
 }
 
 /// Done when attempts to connect to `at` get an answer.
@@ -305,7 +304,7 @@ async fn pass(shared: &Arc<Shared>, duration: Duration) {
 
 impl World {
     /// Puts a connection into the backlog of who listens at `at`. `None` is a refusal.
-    fn open(&mut self, at: SocketAddr) -> Option<ConnId> {
+    fn open(&mut self, at: SocketAddr, from: IpAddr) -> Option<ConnId> {
         let refused = self.net.reach.get(&at) == Some(&Reach::Refused);
         let room = self.net.listener_at(at).is_some_and(|backlog| backlog.arrived.len() < BACKLOG);
         if refused || !room {
@@ -314,7 +313,7 @@ impl World {
         }
         self.net.last_conn += 1;
         let id = self.net.last_conn;
-        let from = SocketAddr::new(at.ip(), self.net.free_port());
+        let from = SocketAddr::new(from, self.net.free_port());
         let conn = Conn::new(self.net.link, from, at);
         self.net.conns.insert(id, conn);
         if let Some(backlog) = self.net.listener_at(at) {

@@ -3,6 +3,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
+use socketio_driver::runtime::AddressFamily;
+
 use super::*;
 use crate::io::{accept, read, read_bytes, read_to_end, shutdown, sleep, timeout, write_all};
 
@@ -13,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A listener, and both ends of one connection to it.
 async fn pair(rt: &dyn Runtime) -> (Box<dyn Listener>, Box<dyn Io>, Box<dyn Io>) {
     let mut listener = rt.listen(AT).await.unwrap();
-    let client = rt.connect("localhost".into(), 80).await.unwrap();
+    let client = rt.connect(Connect::new("localhost", 80)).await.unwrap();
     let (server, _) = accept(&mut *listener).await.unwrap();
     (listener, client, server)
 }
@@ -288,10 +290,10 @@ fn nobody_listening_refuses() {
     let mut sim = Sim::new(1);
     let rt = sim.runtime();
     sim.block_on(async {
-        let error = rt.connect("127.0.0.1".into(), 81).await.unwrap_err();
+        let error = rt.connect(Connect::new("127.0.0.1", 81)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(error.to_string().contains("127.0.0.1:81"), "{error}");
-        let error = rt.connect("nowhere.test".into(), 81).await.unwrap_err();
+        let error = rt.connect(Connect::new("nowhere.test", 81)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     });
 }
@@ -316,7 +318,7 @@ fn a_dropped_listener_closes_what_nobody_accepted() {
     let rt = sim.runtime();
     sim.block_on(async {
         let listener = rt.listen(AT).await.unwrap();
-        let mut client = rt.connect("localhost".into(), 80).await.unwrap();
+        let mut client = rt.connect(Connect::new("localhost", 80)).await.unwrap();
         drop(listener);
         assert_eq!(read(&mut *client).await.unwrap(), b"");
     });
@@ -329,10 +331,10 @@ fn a_connection_can_be_refused_or_left_without_an_answer() {
     sim.block_on(async {
         let _listener = rt.listen("0.0.0.0:80".parse().unwrap()).await.unwrap();
         net.set_reach(AT, Reach::Refused);
-        let error = rt.connect("localhost".into(), 80).await.unwrap_err();
+        let error = rt.connect(Connect::new("localhost", 80)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         net.set_reach(AT, Reach::Silent);
-        let mut connecting = rt.connect("localhost".into(), 80);
+        let mut connecting = rt.connect(Connect::new("localhost", 80));
         assert!(timeout(&*rt, 60 * SECOND, &mut connecting).await.is_none());
         net.set_reach(AT, Reach::Open);
         connecting.await.unwrap();
@@ -346,8 +348,32 @@ fn every_address_of_a_name_is_tried() {
     net.set_name("two.test", &["10.0.0.1".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
     sim.block_on(async {
         let _listener = rt.listen(AT).await.unwrap();
-        rt.connect("two.test".into(), 80).await.unwrap();
+        rt.connect(Connect::new("two.test", 80)).await.unwrap();
         assert_eq!(net.connections().len(), 1, "the end in the backlog");
+    });
+}
+
+#[test]
+fn of_the_addresses_of_a_name_one_family_can_be_chosen() {
+    let mut sim = Sim::new(1);
+    let (rt, net) = (sim.runtime(), sim.net());
+    net.set_name("two.test", &["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
+    sim.block_on(async {
+        let mut listeners =
+            [rt.listen(AT).await.unwrap(), rt.listen("[::1]:80".parse().unwrap()).await.unwrap()];
+        let mut to = Connect::new("two.test", 80);
+        for (listener, family, local) in [
+            (1, None, None),
+            (0, Some(AddressFamily::V4), None),
+            (1, Some(AddressFamily::V6), None),
+            (0, None, Some(IpAddr::from([127, 0, 0, 9]))),
+        ] {
+            let listener = &mut listeners[listener];
+            (to.family, to.local_address) = (family, local);
+            let _client = rt.connect(to.clone()).await.unwrap();
+            let (_, peer) = timeout(&*rt, SECOND, accept(&mut **listener)).await.expect("arrived").unwrap();
+            assert_eq!(peer.ip(), local.unwrap_or(listener.local_addr().unwrap().ip()));
+        }
     });
 }
 
@@ -362,7 +388,7 @@ fn the_same_seed_gives_the_same_run() {
             for _ in 0..3 {
                 let client = Arc::clone(&rt);
                 rt.spawn(Box::pin(async move {
-                    let mut io = client.connect("localhost".into(), 80).await.unwrap();
+                    let mut io = client.connect(Connect::new("localhost", 80)).await.unwrap();
                     let mut noise = [0; 50];
                     client.fill_random(&mut noise);
                     write_all(&mut *io, &noise).await.unwrap();

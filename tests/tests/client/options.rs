@@ -1,16 +1,20 @@
 //! Options that are not about connecting: another parser, and what bounds there are for handlers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use socketio_driver::client::Socket as Mine;
+use socketio_driver::client::{
+    AddressFamily, ConnectError as Failed, Failure, NotConnected, Socket as Mine, TransportError,
+};
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Ack, Bytes, Codec, ConnectError, Socket};
+use socketio_driver::{Ack, Bytes, ClientBuilder, Codec, ConnectError, Proxy, SetupError, Socket};
 use socketio_tests::io::sleep;
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::Stage;
 use socketio_tests::telegrams::Telegrams;
+use socketio_tokio::Tokio;
 
 use crate::support::{Guest, Way, flooding, gone};
 
@@ -73,7 +77,76 @@ async fn events_that_pile_up_in_handlers_are_bounded_and_none_is_lost(rt: Arc<dy
     }
 }
 
+/// All of 127.0.0.0/8 is this machine's, at least on Linux.
+const LOCAL: [u8; 4] = if cfg!(target_os = "linux") { [127, 0, 0, 2] } else { [127, 0, 0, 1] };
+
+async fn the_local_address_is_what_the_server_sees(rt: Arc<dyn Runtime>) {
+    for way in Way::ALL {
+        let stage = Stage::new(Arc::clone(&rt)).await;
+        let guest = Guest::new(&stage, |builder| {
+            way.choose(builder).local_address(IpAddr::from(LOCAL)).family(AddressFamily::V4)
+        });
+        guest.enter(way).await;
+        let seen = stage.server.sockets()[0].handshake().address().unwrap();
+        assert_eq!(seen.ip(), IpAddr::from(LOCAL));
+        gone(&stage, guest).await;
+    }
+}
+
+async fn a_local_address_that_cannot_be_used_is_named(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(Arc::clone(&rt)).await;
+    for way in Way::ALL {
+        // It is nobody's (RFC 5737).
+        let nobodys = IpAddr::from([192, 0, 2, 1]);
+        let guest = Guest::new(&stage, |builder| {
+            let delay = Duration::from_millis(20);
+            way.choose(builder).local_address(nobodys).reconnection_delay(delay)
+        });
+        guest.client.connect();
+        for _ in 0..2 {
+            let Err(NotConnected::Failed(Failed::Transport(error))) = guest.client.connected().await else {
+                panic!("from nowhere");
+            };
+            let (TransportError::Poll(failure) | TransportError::Websocket(failure)) = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(failure, Failure::LocalAddress);
+        }
+        gone(&stage, guest).await;
+    }
+}
+
+async fn addresses_of_two_families_are_refused(rt: Arc<dyn Runtime>) {
+    let refused = |url: &str, options: fn(ClientBuilder<Tokio>) -> ClientBuilder<Tokio>| match options(
+        ClientBuilder::new(url),
+    )
+    .build_on(Arc::clone(&rt))
+    {
+        Err(SetupError::Family { address, family }) => (address.to_string(), family),
+        other => panic!("{other:?}"),
+    };
+    let (local, v6) = (IpAddr::from(LOCAL), AddressFamily::V6);
+    assert_eq!(
+        refused("http://h", |builder| builder.local_address(IpAddr::from(LOCAL)).family(AddressFamily::V6)),
+        (local.to_string(), v6)
+    );
+    assert_eq!(
+        refused("http://[::1]:1", |builder| builder.local_address(IpAddr::from(LOCAL))),
+        ("::1".to_owned(), AddressFamily::V4)
+    );
+    // What is connected to is the proxy.
+    assert_eq!(
+        refused("http://[2001:db8::1]", |builder| {
+            builder.proxy(Proxy::url("http://127.0.0.1:3128")).family(AddressFamily::V6)
+        }),
+        ("127.0.0.1".to_owned(), v6)
+    );
+}
+
 on_every_runtime!(
+    a_local_address_that_cannot_be_used_is_named,
     a_parser_of_ones_own_is_used_both_ways,
+    addresses_of_two_families_are_refused,
     events_that_pile_up_in_handlers_are_bounded_and_none_is_lost,
+    the_local_address_is_what_the_server_sees,
 );

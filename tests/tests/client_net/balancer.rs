@@ -38,7 +38,7 @@ async fn serve(rt: &dyn Runtime, mut io: Box<dyn Io>, servers: [SocketAddr; 2], 
     let head = head(&mut *io, &mut read).await?;
     let known = |node: &usize| head.contains(&format!("\r\ncookie: node={node}\r\n"));
     let server = servers[(0..2).find(known).unwrap_or(next)];
-    let mut upstream = rt.connect(server.ip().to_string(), server.port()).await.ok()?;
+    let mut upstream = rt.connect(server.into()).await.ok()?;
     write_all(&mut *upstream, &[head.as_bytes(), &read].concat()).await.ok()?;
     relay(io, upstream).await;
     Some(())

@@ -31,7 +31,7 @@ async fn proxy(rt: &Arc<dyn Runtime>, server: SocketAddr) -> (SocketAddr, Log) {
 
 async fn serve(rt: &dyn Runtime, mut io: Box<dyn Io>, server: SocketAddr, log: &Log) -> Option<()> {
     let first = read_bytes(&mut *io, 1).await.ok()?;
-    let mut upstream = rt.connect(server.ip().to_string(), server.port()).await.ok()?;
+    let mut upstream = rt.connect(server.into()).await.ok()?;
     if first == [5] {
         let methods = read_bytes(&mut *io, 1).await.ok()?;
         read_bytes(&mut *io, methods[0].into()).await.ok()?;

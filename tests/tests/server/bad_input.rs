@@ -269,14 +269,14 @@ async fn bytes_that_are_no_http_end_their_connection(rt: Arc<dyn Runtime>) {
         long.as_bytes(),
         headers.as_bytes(),
     ] {
-        let mut io = stage.rt.connect("127.0.0.1".into(), stage.at.port()).await.unwrap();
+        let mut io = stage.rt.connect(stage.at.into()).await.unwrap();
         // It may end before all is written, and then it breaks.
         let _ = write_all(&mut *io, bytes).await;
         let _ = read_to_end(&mut *io).await;
         stage.is_empty_after(io).await;
     }
     // Nor does a connection that is closed before it says anything leave a trace.
-    let io = stage.rt.connect("127.0.0.1".into(), stage.at.port()).await.unwrap();
+    let io = stage.rt.connect(stage.at.into()).await.unwrap();
     stage.is_empty_after(io).await;
 }
 

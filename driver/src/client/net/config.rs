@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use thiserror::Error;
 use super::dial::Purpose;
 use super::proxy::Proxy;
 use super::tls::Tls;
+use crate::runtime::{AddressFamily, Connect};
 
 /// How a client connects.
 #[derive(Clone)]
@@ -26,6 +28,10 @@ pub(crate) struct NetworkConfig {
     pub(crate) protocols: Vec<String>,
     /// Which proxy to go through.
     pub(crate) proxy: Proxy,
+    /// Which address of this machine to connect from.
+    pub(crate) local_address: Option<IpAddr>,
+    /// The only family of addresses to connect to.
+    pub(crate) family: Option<AddressFamily>,
     /// How connections are encrypted.
     pub(crate) tls: Tls,
     /// Whether to keep the server's cookies, in memory, and send them with every request (`withCredentials`).
@@ -46,6 +52,8 @@ impl Default for NetworkConfig {
             websocket_headers: None,
             protocols: Vec::new(),
             proxy: Proxy::default(),
+            local_address: None,
+            family: None,
             tls: Tls::default(),
             cookies: false,
             request_timeout: None,
@@ -76,6 +84,20 @@ impl NetworkConfig {
         Ok(map)
     }
 
+    /// A connection to that host, checked.
+    pub(super) fn connect(&self, host: &str, port: u16) -> Result<Connect, SetupError> {
+        let mut to = Connect::new(host, port);
+        (to.local_address, to.family) = (self.local_address, self.family);
+        let Some(family) = self.family.or(self.local_address.map(AddressFamily::of)) else { return Ok(to) };
+        // What a name has for addresses is known when it is resolved.
+        for address in self.local_address.into_iter().chain(host.parse().ok()) {
+            if AddressFamily::of(address) != family {
+                return Err(SetupError::Family { address, family });
+            }
+        }
+        Ok(to)
+    }
+
     /// The offer of subprotocols, checked.
     pub(super) fn protocol_offer(&self) -> Result<Option<HeaderValue>, SetupError> {
         for name in &self.protocols {
@@ -98,6 +120,8 @@ impl fmt::Debug for NetworkConfig {
             websocket_headers,
             protocols,
             proxy,
+            local_address,
+            family,
             tls,
             cookies,
             request_timeout,
@@ -110,6 +134,8 @@ impl fmt::Debug for NetworkConfig {
             .field("websocket_headers", &websocket_headers.as_deref().map(names))
             .field("protocols", protocols)
             .field("proxy", proxy)
+            .field("local_address", local_address)
+            .field("family", family)
             .field("tls", tls)
             .field("cookies", cookies)
             .field("request_timeout", request_timeout)
@@ -177,6 +203,15 @@ pub enum SetupError {
     Subprotocol {
         /// Its name.
         name: String,
+    },
+    /// The local address, or that of the server or the proxy, is not of the family that was asked for, or of that of the
+    /// local address.
+    #[error("{address} is not of the family {family}, which the connection must be of")]
+    Family {
+        /// The address.
+        address: IpAddr,
+        /// What it should be.
+        family: AddressFamily,
     },
     /// The URL of the proxy cannot be read.
     #[error("{url} is not the URL of a proxy: write http://proxy:3128, https://… or socks5://…")]
@@ -280,6 +315,44 @@ mod tests {
             assert!(matches!(error, SetupError::ReservedHeader { .. }), "{name}: {error}");
         }
         assert_eq!(with("X-Token", "a, b").header_map(Purpose::Requests).unwrap()["x-token"], "a, b");
+    }
+
+    #[test]
+    fn addresses_are_of_one_family() {
+        let refused = |local: &str, family, host| {
+            let config =
+                NetworkConfig { local_address: local.parse().ok(), family, ..NetworkConfig::default() };
+            match config.connect(host, 80) {
+                Ok(to) => {
+                    assert_eq!((to.local_address, to.family), (config.local_address, family));
+                    None
+                }
+                Err(SetupError::Family { address, family }) => Some((address.to_string(), family)),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        use AddressFamily::{V4, V6};
+        for (local, family, host) in [
+            ("", None, "::1"),
+            ("", Some(V4), "127.0.0.1"),
+            ("", Some(V6), "::1"),
+            ("", Some(V6), "example.com"),
+            ("127.0.0.2", None, "127.0.0.1"),
+            ("127.0.0.2", Some(V4), "example.com"),
+            ("::1", Some(V6), "::1"),
+        ] {
+            assert_eq!(refused(local, family, host), None, "{local} {family:?} {host}");
+        }
+        for (local, family, host, wrong, should_be) in [
+            ("", Some(V4), "::1", "::1", V4),
+            ("", Some(V6), "127.0.0.1", "127.0.0.1", V6),
+            ("127.0.0.2", None, "::1", "::1", V4),
+            ("127.0.0.2", Some(V6), "::1", "127.0.0.2", V6),
+            ("::1", Some(V4), "example.com", "::1", V4),
+        ] {
+            let expected = Some((wrong.to_owned(), should_be));
+            assert_eq!(refused(local, family, host), expected, "{local} {family:?} {host}");
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! From an endpoint to a connection that speaks HTTP to it: through a proxy, encrypted, or both.
 
-use std::io;
 use std::sync::Arc;
 
 use http::Request;
@@ -9,10 +8,10 @@ use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use socketio_core::engine::client::{Failure, ProxyFault};
 
 use super::endpoint::Endpoint;
-use super::proxy::{Kind, Proxy, Via};
-use super::tls::{Connector, Tls};
-use super::{SetupError, fault};
-use crate::runtime::{Io, Runtime};
+use super::proxy::{Kind, Via};
+use super::tls::Connector;
+use super::{NetworkConfig, SetupError, fault};
+use crate::runtime::{Connect, Io, Runtime};
 
 /// Makes connections to one server.
 #[derive(Debug)]
@@ -20,6 +19,8 @@ pub(super) struct Dialer {
     runtime: Arc<dyn Runtime>,
     endpoint: Endpoint,
     proxy: Option<Via>,
+    /// To the proxy, or to the server.
+    first_hop: Connect,
     /// If anything on the way is encrypted.
     tls: Option<Connector>,
 }
@@ -35,26 +36,31 @@ impl Dialer {
     pub(super) fn new(
         runtime: Arc<dyn Runtime>,
         endpoint: Endpoint,
-        proxy: &Proxy,
-        tls: &Tls,
+        config: &NetworkConfig,
     ) -> Result<Self, SetupError> {
-        let proxy = proxy.resolve(&endpoint)?;
+        let proxy = config.proxy.resolve(&endpoint)?;
+        let first_hop = match &proxy {
+            None => config.connect(endpoint.host(), endpoint.port())?,
+            Some(proxy) => config.connect(&proxy.host, proxy.port)?,
+        };
         let secure_proxy = proxy.as_ref().filter(|proxy| proxy.kind == Kind::Https);
         for host in secure_proxy.map(|proxy| &*proxy.host).into_iter().chain(endpoint.secure_host()) {
             Connector::check_host(host)?;
         }
         let encrypted = endpoint.is_secure() || secure_proxy.is_some();
-        let tls = encrypted.then(|| Connector::new(tls, Arc::clone(&runtime))).transpose()?;
-        Ok(Self { runtime, endpoint, proxy, tls })
+        let tls = encrypted.then(|| Connector::new(&config.tls, Arc::clone(&runtime))).transpose()?;
+        Ok(Self { runtime, endpoint, proxy, first_hop, tls })
     }
 
     /// A new connection.
     pub(super) async fn open(&self, purpose: Purpose) -> Result<Box<dyn Io>, Failure> {
         let (host, port) = (self.endpoint.host(), self.endpoint.port());
+        let io = self.runtime.connect(self.first_hop.clone()).await;
+        let io = io.map_err(|error| fault::unreachable(&error, &self.first_hop));
         let io = match &self.proxy {
-            None => self.connect(host, port).await.map_err(|error| fault::unreachable(&error))?,
+            None => io?,
             Some(proxy) => {
-                let io = self.reach(proxy).await.map_err(Failure::Proxy)?;
+                let io = self.reached(proxy, io).await?;
                 if self.forwarder(purpose).is_some() { io } else { proxy.tunnel(io, host, port).await? }
             }
         };
@@ -94,21 +100,18 @@ impl Dialer {
         self.proxy.as_ref().filter(|proxy| forwards && proxy.kind != Kind::Socks5)
     }
 
-    /// A connection to the proxy.
-    async fn reach(&self, proxy: &Via) -> Result<Box<dyn Io>, ProxyFault> {
-        let io = self.connect(&proxy.host, proxy.port).await.map_err(|error| {
-            match fault::unreachable(&error) {
-                Failure::Unresolved => ProxyFault::Unresolved,
-                _ => ProxyFault::Unreachable,
-            }
+    /// A connection to the proxy, encrypted if it wants that.
+    async fn reached(&self, proxy: &Via, io: Result<Box<dyn Io>, Failure>) -> Result<Box<dyn Io>, Failure> {
+        let io = io.map_err(|failure| match failure {
+            Failure::LocalAddress => failure,
+            Failure::Unresolved => Failure::Proxy(ProxyFault::Unresolved),
+            _ => Failure::Proxy(ProxyFault::Unreachable),
         })?;
         match (&self.tls, proxy.kind) {
-            (Some(tls), Kind::Https) => tls.connect(&proxy.host, io).await.map_err(ProxyFault::Tls),
+            (Some(tls), Kind::Https) => {
+                tls.connect(&proxy.host, io).await.map_err(|fault| Failure::Proxy(ProxyFault::Tls(fault)))
+            }
             _ => Ok(io),
         }
-    }
-
-    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Io>> {
-        self.runtime.connect(host.to_owned(), port).await
     }
 }

@@ -7,13 +7,15 @@ use std::io;
 use socketio_core::engine::client::Failure;
 
 use super::tls;
+use crate::runtime::Connect;
 
 /// An attempt to reach a host failed.
-pub(super) fn unreachable(error: &io::Error) -> Failure {
+pub(super) fn unreachable(error: &io::Error, to: &Connect) -> Failure {
     tracing::debug!(%error, "cannot connect");
     match error.kind() {
         io::ErrorKind::NotFound => Failure::Unresolved,
         io::ErrorKind::ConnectionRefused => Failure::Refused,
+        io::ErrorKind::AddrNotAvailable if to.local_address.is_some() => Failure::LocalAddress,
         _ => Failure::Unreachable,
     }
 }

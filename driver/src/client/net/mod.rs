@@ -88,7 +88,7 @@ impl Network {
         headers.extend(config.header_map(Purpose::Requests)?);
         websocket_headers.extend(config.header_map(Purpose::Websocket)?);
         Ok(Self(Arc::new(Inner {
-            dialer: Dialer::new(Arc::clone(&runtime), endpoint.clone(), &config.proxy, &config.tls)?,
+            dialer: Dialer::new(Arc::clone(&runtime), endpoint.clone(), &config)?,
             runtime,
             endpoint,
             headers,

@@ -7,7 +7,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame as WireFrame, FrameHeader};
 
 use super::*;
-use crate::runtime::{BoxFuture, Listener, Timer};
+use crate::runtime::{BoxFuture, Connect, Listener, Timer};
 
 /// A connection on which nothing happens: the tests hand over the bytes themselves.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Runtime for Random {
         unreachable!("nobody listens")
     }
 
-    fn connect(&self, _: String, _: u16) -> BoxFuture<io::Result<Box<dyn Io>>> {
+    fn connect(&self, _: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
         unreachable!("nobody connects")
     }
 }

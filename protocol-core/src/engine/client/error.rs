@@ -73,6 +73,9 @@ pub enum Failure {
     /// Nothing accepts connections there.
     #[error("the server refused the connection: nothing listens at this address and port")]
     Refused,
+    /// The address to connect from is none of this machine's, or has no port left.
+    #[error("the local address cannot be connected from: it is none of this machine's, or has no port left")]
+    LocalAddress,
     /// No connection could be made for another reason.
     #[error("the server could not be reached")]
     Unreachable,

@@ -282,6 +282,33 @@ fn what_socks_says_instead_of_connecting_is_told() {
 }
 
 #[test]
+fn the_local_address_is_for_the_way_to_the_proxy() {
+    for (proxy, local, expected) in [
+        ("http://proxy.test:3128", [127, 0, 0, 5], Failure::Connection),
+        // None of this machine's, which is not the proxy's fault.
+        ("http://proxy.test:3128", [192, 0, 2, 1], Failure::LocalAddress),
+        ("socks5://proxy.test:3128", [192, 0, 2, 1], Failure::LocalAddress),
+    ] {
+        let local_address = Some(local.into());
+        let config = NetworkConfig { local_address, proxy: Proxy::url(proxy), ..plain() };
+        play_behind("http://behind.test", 3128, config, |mut scene| {
+            let expected = expected.clone();
+            async move {
+                let network = scene.network.clone();
+                let client = network.get("/socket.io/?EIO=4".into());
+                let server = async {
+                    if expected != Failure::LocalAddress {
+                        let (_, from) = accept(&mut *scene.listener).await.unwrap();
+                        assert_eq!(Some(from.ip()), local_address);
+                    }
+                };
+                assert_eq!(join(client, server).await.0, Err(expected));
+            }
+        });
+    }
+}
+
+#[test]
 fn what_is_no_proxy_is_said_at_once() {
     let setup = |proxy: &str| {
         let sim = Sim::new(1);
