@@ -14,7 +14,7 @@ port=$((20000 + $$ % 10000))
 PORT=$port taskset -c 0 "$server" & pid=$!
 trap 'kill $pid 2>/dev/null; rm -rf "$work"' EXIT
 sleep 0.5
-taskset -c 1 target/peers/release/loadgen --addr 127.0.0.1:$port --pid $pid --warm-secs 1 --secs 5 --total 100000000 "$@" > "$work/load" &
+taskset -c 1 target/release/loadgen --addr 127.0.0.1:$port --pid $pid --warm-secs 1 --secs 5 --total 100000000 "$@" > "$work/load" &
 sleep 1.5
 perf record -q -e cpu-clock -F 1999 -g -p $pid -o "$work/perf" -- sleep 3
 wait $! || true

@@ -10,7 +10,7 @@ port=$((20000 + $$ % 10000))
 LIVEHEAP=$work/dump LD_PRELOAD=$work/liveheap.so PORT=$port $server > /dev/null & pid=$!
 trap 'kill $pid 2>/dev/null; rm -rf "$work"' EXIT
 sleep 0.5
-load() { target/peers/release/loadgen --addr 127.0.0.1:$port --pid $pid --scenario idle --warm 1 --hold "$2" --conns "$1" > /dev/null; }
+load() { target/release/loadgen --addr 127.0.0.1:$port --pid $pid --scenario idle --warm 1 --hold "$2" --conns "$1" > /dev/null; }
 dump() { kill -USR1 $pid; sleep 0.3; }
 load "$count" 0.1
 sleep 1

@@ -13,7 +13,7 @@ import sys
 import time
 import tomllib
 
-LOADGEN = "target/peers/release/loadgen"
+LOADGEN = "target/release/loadgen"
 # Of one measurement, all of it.
 TIMEOUT_S = 180
 

@@ -78,7 +78,10 @@ impl Bench {
 
 /// Builds and installs what is to be compared. What this machine lacks is said, and left out of the comparison.
 fn prepare(python: &Path, codec: bool) -> Result<Vec<String>, String> {
-    spawn(&Command::cargo(&["build", "--release", "--package", "socketio-bench-servers"]))?;
+    // One after the other, or their dependencies would have the features of both.
+    for package in ["socketio-bench-servers", "socketio-bench-loadgen"] {
+        spawn(&Command::cargo(&["build", "--release", "--package", package]))?;
+    }
     let peers = ["build", "--release", "--target-dir", "../../target/peers"];
     let peers = Command::cargo(&peers).dir(root().join(PEERS));
     spawn(&peers.clone().args(&["--workspace", "--exclude", "parsers"]))?;

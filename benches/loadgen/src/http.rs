@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::link::{Reader, Target, Writer, dial, error};
 
-pub struct Http {
+pub(crate) struct Http {
     reader: Reader,
     writer: Rc<Writer>,
     target: Target,
@@ -14,14 +14,14 @@ pub struct Http {
 }
 
 impl Http {
-    pub async fn dial(target: &Target) -> io::Result<Self> {
+    pub(crate) async fn dial(target: &Target) -> io::Result<Self> {
         let (reader, writer) = dial(target, 4096).await?;
         let target = target.clone();
         Ok(Self { reader, writer, target, request: Vec::new(), body: Vec::new(), sid: String::new() })
     }
 
     /// Opens a session; returns its id.
-    pub async fn handshake(&mut self) -> io::Result<String> {
+    pub(crate) async fn handshake(&mut self) -> io::Result<String> {
         self.get().await?;
         let body = String::from_utf8_lossy(&self.body);
         let Some(sid) = body.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split('"').next()) else {
@@ -32,13 +32,13 @@ impl Http {
     }
 
     /// A Socket.IO connection that stays with polling.
-    pub async fn connect(&mut self) -> io::Result<()> {
+    pub(crate) async fn connect(&mut self) -> io::Result<()> {
         self.handshake().await?;
         self.post(b"40").await?;
         self.poll_until(b"40{").await.map(drop)
     }
 
-    pub async fn post(&mut self, body: &[u8]) -> io::Result<()> {
+    pub(crate) async fn post(&mut self, body: &[u8]) -> io::Result<()> {
         self.request.clear();
         let head = format!(
             "POST {}?EIO=4&transport=polling&sid={} HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain;charset=UTF-8\r\n\
@@ -58,7 +58,7 @@ impl Http {
     }
 
     /// Polls until packets that start with `prefix` come, answering pings; how many there were.
-    pub async fn poll_until(&mut self, prefix: &[u8]) -> io::Result<usize> {
+    pub(crate) async fn poll_until(&mut self, prefix: &[u8]) -> io::Result<usize> {
         loop {
             self.get().await?;
             let (mut hits, mut ping) = (0, false);

@@ -8,19 +8,19 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 #[derive(Clone)]
-pub struct Target {
-    pub addr: String,
-    pub path: String,
+pub(crate) struct Target {
+    pub(crate) addr: String,
+    pub(crate) path: String,
 }
 
-pub fn error<T>(message: impl Into<String>) -> io::Result<T> {
+pub(crate) fn error<T>(message: impl Into<String>) -> io::Result<T> {
     Err(io::Error::other(message.into()))
 }
 
-pub struct Writer(OwnedWriteHalf);
+pub(crate) struct Writer(OwnedWriteHalf);
 
 impl Writer {
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.0.try_write(bytes) {
                 Ok(count) => bytes = &bytes[count..],
@@ -32,30 +32,30 @@ impl Writer {
     }
 
     /// For small frames outside the task that owns the connection.
-    pub fn write_now(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_now(&self, bytes: &[u8]) -> io::Result<()> {
         if self.0.try_write(bytes)? == bytes.len() { Ok(()) } else { error("short write of a small frame") }
     }
 }
 
-pub struct Reader {
+pub(crate) struct Reader {
     half: OwnedReadHalf,
     buffer: Vec<u8>,
-    pub start: usize,
+    pub(crate) start: usize,
     end: usize,
 }
 
 impl Reader {
     /// What has been read and not been taken.
-    pub fn data(&self) -> &[u8] {
+    pub(crate) fn data(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// A part of the buffer, by its place there; valid until the next `fill`.
-    pub fn at(&self, range: std::ops::Range<usize>) -> &[u8] {
+    pub(crate) fn at(&self, range: std::ops::Range<usize>) -> &[u8] {
         &self.buffer[range]
     }
 
-    pub async fn fill(&mut self) -> io::Result<()> {
+    pub(crate) async fn fill(&mut self) -> io::Result<()> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         } else if self.start > 0 {
@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// Where `needle` is in the data; waits for it.
-    pub async fn find(&mut self, needle: &[u8]) -> io::Result<usize> {
+    pub(crate) async fn find(&mut self, needle: &[u8]) -> io::Result<usize> {
         loop {
             if let Some(at) = self.data().windows(needle.len()).position(|window| window == needle) {
                 return Ok(at);
@@ -86,7 +86,7 @@ impl Reader {
 }
 
 /// Connects, with patience for a backlog that is full.
-pub async fn dial(target: &Target, capacity: usize) -> io::Result<(Reader, Rc<Writer>)> {
+pub(crate) async fn dial(target: &Target, capacity: usize) -> io::Result<(Reader, Rc<Writer>)> {
     let mut tries = 0;
     let stream = loop {
         match TcpStream::connect(&target.addr).await {

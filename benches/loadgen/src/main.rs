@@ -21,29 +21,29 @@ use std::process::ExitCode;
 use crate::link::Target;
 
 /// What to do. The first occurrence of an option counts.
-pub struct Args {
-    pub target: Target,
+pub(crate) struct Args {
+    pub(crate) target: Target,
     /// The server's process.
-    pub pid: u32,
-    pub scenario: String,
+    pub(crate) pid: u32,
+    pub(crate) scenario: String,
     /// Connections that take part.
-    pub conns: usize,
+    pub(crate) conns: usize,
     /// Further connections that stay silent.
-    pub idle: usize,
+    pub(crate) idle: usize,
     /// Operations in flight: per connection, or of each broadcaster.
-    pub window: usize,
+    pub(crate) window: usize,
     /// The measured part ends after so many operations …
-    pub total: u64,
+    pub(crate) total: u64,
     /// … or after so many seconds, whichever comes first.
-    pub secs: f64,
+    pub(crate) secs: f64,
     /// The same for what is not measured, before it.
-    pub warm: u64,
-    pub warm_secs: f64,
+    pub(crate) warm: u64,
+    pub(crate) warm_secs: f64,
     /// Bytes in a message.
-    pub size: usize,
-    pub rooms: usize,
+    pub(crate) size: usize,
+    pub(crate) rooms: usize,
     /// Seconds that idle connections are held.
-    pub hold: f64,
+    pub(crate) hold: f64,
 }
 
 impl Args {

@@ -4,22 +4,22 @@ use std::time::Instant;
 
 /// CPU time of a process at one moment, in seconds.
 #[derive(Clone, Copy)]
-pub struct Sample {
-    pub at: Instant,
-    pub user: f64,
-    pub system: f64,
+pub(crate) struct Sample {
+    pub(crate) at: Instant,
+    pub(crate) user: f64,
+    pub(crate) system: f64,
     /// The threads' time on a CPU, to the nanosecond; the two above are counted in ticks of 10 ms.
-    pub running: f64,
+    pub(crate) running: f64,
 }
 
-pub fn cpu(pid: u32) -> Sample {
+pub(crate) fn cpu(pid: u32) -> Sample {
     let (user, system) = ticks(pid).unwrap_or_default();
     let running = running(pid);
     Sample { at: Instant::now(), user, system, running }
 }
 
 /// Resident memory in KiB.
-pub fn rss_kib(pid: u32) -> u64 {
+pub(crate) fn rss_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)

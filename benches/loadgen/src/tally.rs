@@ -11,10 +11,10 @@ use crate::link::error;
 use crate::sample::{Sample, cpu, rss_kib};
 
 /// Messages are told apart by their number modulo this, which is more than may be in flight.
-pub const RING: u64 = 64;
+pub(crate) const RING: u64 = 64;
 
 /// Shared by all connections of a scenario.
-pub struct Tally {
+pub(crate) struct Tally {
     pid: u32,
     to_send: Cell<u64>,
     done: Cell<u64>,
@@ -31,7 +31,7 @@ pub struct Tally {
 
 impl Tally {
     /// Each of the `--warm` and `--total` operations counts `weight` times.
-    pub fn new(args: &Args, weight: u64) -> Rc<Self> {
+    pub(crate) fn new(args: &Args, weight: u64) -> Rc<Self> {
         let (warm, total) = (args.warm * weight, args.total * weight);
         Rc::new(Self {
             pid: args.pid,
@@ -50,12 +50,12 @@ impl Tally {
     }
 
     /// How many operations may be begun, where that is not how many are counted.
-    pub fn allow(&self, operations: u64) {
+    pub(crate) fn allow(&self, operations: u64) {
         self.to_send.set(operations);
     }
 
     /// Permission to begin one more operation.
-    pub fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         if self.stopped.get() || self.to_send.get() == 0 {
             return false;
         }
@@ -64,7 +64,7 @@ impl Tally {
     }
 
     /// One operation has completed.
-    pub fn complete(&self, latency: Duration) {
+    pub(crate) fn complete(&self, latency: Duration) {
         let done = self.done.get() + 1;
         self.done.set(done);
         match self.start.get() {
@@ -81,17 +81,17 @@ impl Tally {
     }
 
     /// It has overtaken an older one of its connection.
-    pub fn overtook(&self) {
+    pub(crate) fn overtook(&self) {
         self.overtaken.set(self.overtaken.get() + 1);
     }
 
     /// A read from a socket that returned something.
-    pub fn read(&self) {
+    pub(crate) fn read(&self) {
         self.reads.set(self.reads.get() + 1);
     }
 
     /// What a connection's task ended with; the first failure ends the scenario.
-    pub fn end(&self, result: io::Result<()>) {
+    pub(crate) fn end(&self, result: io::Result<()>) {
         if let Err(error) = result
             && !self.stopped.replace(true)
         {
@@ -100,7 +100,7 @@ impl Tally {
     }
 
     /// Waits for the end of the measured part, and says what was measured.
-    pub async fn report(&self, args: &Args) -> io::Result<Value> {
+    pub(crate) async fn report(&self, args: &Args) -> io::Result<Value> {
         let began = Instant::now();
         while !self.stopped.get() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -159,6 +159,6 @@ impl Tally {
 }
 
 /// To four digits behind the point.
-pub fn round(value: f64) -> f64 {
+pub(crate) fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use crate::http::Http;
 use crate::link::{Reader, Target, Writer, dial, error};
 
-pub const TEXT: u8 = 1;
-pub const BINARY: u8 = 2;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
@@ -16,7 +16,7 @@ const PONG: u8 = 10;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Appends one masked frame.
-pub fn push_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
+pub(crate) fn push_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     out.push(0x80 | opcode);
     match payload.len() {
         len @ 0..126 => out.push(0x80 | len as u8),
@@ -37,11 +37,11 @@ pub fn push_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     }
 }
 
-pub struct Ws {
+pub(crate) struct Ws {
     reader: Reader,
-    pub writer: Rc<Writer>,
+    pub(crate) writer: Rc<Writer>,
     /// Frames to send with the next flush.
-    pub out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
 }
 
 impl Ws {
@@ -64,7 +64,7 @@ impl Ws {
     }
 
     /// A Socket.IO connection by websocket alone.
-    pub async fn connect(target: &Target, capacity: usize) -> io::Result<Self> {
+    pub(crate) async fn connect(target: &Target, capacity: usize) -> io::Result<Self> {
         let mut ws = Self::open(target, None, capacity).await?;
         ws.expect("0{").await?;
         ws.send_text("40").await?;
@@ -73,7 +73,7 @@ impl Ws {
     }
 
     /// Handshake by polling, probe, upgrade, and then the Socket.IO connection.
-    pub async fn connect_upgrade(target: &Target, capacity: usize) -> io::Result<Self> {
+    pub(crate) async fn connect_upgrade(target: &Target, capacity: usize) -> io::Result<Self> {
         let mut http = Http::dial(target).await?;
         let sid = http.handshake().await?;
         let mut ws = Self::open(target, Some(&sid), capacity).await?;
@@ -90,12 +90,12 @@ impl Ws {
         }
     }
 
-    pub async fn fill(&mut self) -> io::Result<()> {
+    pub(crate) async fn fill(&mut self) -> io::Result<()> {
         self.reader.fill().await
     }
 
     /// The next complete message in the buffer. Heartbeats are answered with the next flush.
-    pub fn next(&mut self) -> io::Result<Option<(u8, Range<usize>)>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<(u8, Range<usize>)>> {
         loop {
             let data = self.reader.data();
             let &[first, second, ref rest @ ..] = data else { return Ok(None) };
@@ -127,11 +127,11 @@ impl Ws {
     }
 
     /// A message, by the range that `next` gave.
-    pub fn at(&self, range: Range<usize>) -> &[u8] {
+    pub(crate) fn at(&self, range: Range<usize>) -> &[u8] {
         self.reader.at(range)
     }
 
-    pub async fn flush(&mut self) -> io::Result<()> {
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
         if !self.out.is_empty() {
             self.writer.write_all(&self.out).await?;
             self.out.clear();
@@ -139,13 +139,13 @@ impl Ws {
         Ok(())
     }
 
-    pub async fn send_text(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) async fn send_text(&mut self, text: &str) -> io::Result<()> {
         push_frame(&mut self.out, TEXT, text.as_bytes());
         self.flush().await
     }
 
     /// Waits for a text message, which must start with `prefix`.
-    pub async fn expect(&mut self, prefix: &str) -> io::Result<String> {
+    pub(crate) async fn expect(&mut self, prefix: &str) -> io::Result<String> {
         loop {
             if let Some((opcode, range)) = self.next()? {
                 let text = String::from_utf8_lossy(self.at(range)).into_owned();
@@ -160,7 +160,7 @@ impl Ws {
     }
 
     /// Answers heartbeats until the connection ends.
-    pub async fn idle(mut self) {
+    pub(crate) async fn idle(mut self) {
         while self.fill().await.is_ok() && matches!(self.next(), Ok(None)) && self.flush().await.is_ok() {}
     }
 }

@@ -8,7 +8,7 @@ use crate::Args;
 use crate::tally::Tally;
 use crate::ws::Ws;
 
-pub async fn run(args: &Args, upgrade: bool) -> io::Result<Value> {
+pub(crate) async fn run(args: &Args, upgrade: bool) -> io::Result<Value> {
     let tally = Tally::new(args, 1);
     for _ in 0..args.window {
         let (tally, target) = (tally.clone(), args.target.clone());

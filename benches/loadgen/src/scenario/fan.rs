@@ -13,7 +13,7 @@ use crate::tally::{RING, Tally};
 use crate::ws::{TEXT, Ws, push_frame};
 
 /// One connection makes the server emit to all of them.
-pub async fn everybody(args: &Args) -> io::Result<Value> {
+pub(crate) async fn everybody(args: &Args) -> io::Result<Value> {
     let connections = open(args).await?;
     let tally = tally(args, args.conns, 1);
     let group = Group::new(
@@ -27,7 +27,7 @@ pub async fn everybody(args: &Args) -> io::Result<Value> {
 }
 
 /// `--rooms` rooms that share the connections, each with its own emitter: all rooms are busy at once.
-pub async fn one_emitter_per_room(args: &Args) -> io::Result<Value> {
+pub(crate) async fn one_emitter_per_room(args: &Args) -> io::Result<Value> {
     let mut connections = open(args).await?;
     let size = args.conns / args.rooms;
     for (i, ws) in connections.iter_mut().enumerate() {
@@ -42,7 +42,7 @@ pub async fn one_emitter_per_room(args: &Args) -> io::Result<Value> {
 
 /// `--rooms` rooms of ten; a connection may be in many. One message at a time, to one room after the other: the load is
 /// the same whatever the number of rooms.
-pub async fn one_room_after_the_other(args: &Args) -> io::Result<Value> {
+pub(crate) async fn one_room_after_the_other(args: &Args) -> io::Result<Value> {
     const SIZE: usize = 10;
     let mut connections = open(args).await?;
     let member = |room: usize, i: usize| (room * SIZE + i) % args.conns;

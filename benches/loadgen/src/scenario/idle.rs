@@ -12,7 +12,7 @@ use crate::tally::round;
 
 /// `--warm` connections stay all the time, so that the base holds what is allocated once. `--conns` more come, are held
 /// for `--hold` seconds, go, and come again: whatever the second wave adds to the first is lost for good.
-pub async fn run(args: &Args) -> io::Result<Value> {
+pub(crate) async fn run(args: &Args) -> io::Result<Value> {
     let fresh = rss_kib(args.pid);
     let warm = (args.warm as usize).min(1000);
     let _stay = hold(args, warm).await?;

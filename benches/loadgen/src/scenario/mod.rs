@@ -16,7 +16,7 @@ use crate::link::{Target, error};
 use crate::ws::Ws;
 use round_trip::Kind;
 
-pub async fn run(args: &Args) -> io::Result<Value> {
+pub(crate) async fn run(args: &Args) -> io::Result<Value> {
     match args.scenario.as_str() {
         "echo" => round_trip::run(args, Kind::Echo).await,
         "ack" => round_trip::run(args, Kind::Ack).await,

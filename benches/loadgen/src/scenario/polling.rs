@@ -10,7 +10,7 @@ use crate::http::Http;
 use crate::link::error;
 use crate::tally::Tally;
 
-pub async fn run(args: &Args) -> io::Result<Value> {
+pub(crate) async fn run(args: &Args) -> io::Result<Value> {
     let tally = Tally::new(args, 1);
     let mut clients = Vec::new();
     for _ in 0..args.conns {

@@ -13,13 +13,13 @@ use crate::tally::{RING, Tally};
 use crate::ws::{BINARY, TEXT, Ws, push_frame};
 
 #[derive(Clone, Copy, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Echo,
     Ack,
     Binary,
 }
 
-pub async fn run(args: &Args, kind: Kind) -> io::Result<Value> {
+pub(crate) async fn run(args: &Args, kind: Kind) -> io::Result<Value> {
     let capacity = (args.window * (args.size + 64) + 512).next_power_of_two().max(4096);
     dial_idle(&args.target, args.idle).await?;
     let connections = dial_many(&args.target, args.conns, capacity).await?;
