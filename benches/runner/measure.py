@@ -5,6 +5,7 @@ are measured next to each other in time. Each measurement has a fresh server pro
 """
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -16,6 +17,7 @@ import tomllib
 LOADGEN = "target/release/loadgen"
 # Of one measurement, all of it.
 TIMEOUT_S = 180
+HEAP_CONNECTIONS = 5000
 
 
 def load(root, name):
@@ -48,10 +50,11 @@ def run(root, args, data, save):
     started = time.time()
 
     def cell(row, scenario, x=None):
-        result = measure(root, args, servers[row], scenarios[scenario]["args"].replace("{x}", str(x)))
+        env = scenarios[scenario].get("env", {})
+        result = measure(root, args, servers[row], scenarios[scenario]["args"].replace("{x}", str(x)), env)
         result["load1"] = os.getloadavg()[0]
         shown = result.get("error") or " ".join(
-            f"{key}={result[key]}" for key in ("cpu_us", "per_s", "server_util", "out_of_order", "kib_per_conn_now") if key in result)
+            f"{key}={result[key]}" for key in ("cpu_us", "per_s", "server_util", "overtaken", "kib_per_conn_now", "heartbeats") if key in result)
         at = "" if x is None else f" {x}"
         print(f"[{time.time() - started:5.0f} s] {scenario}{at:10} {row:20} {shown}", file=sys.stderr, flush=True)
         return result
@@ -62,6 +65,10 @@ def run(root, args, data, save):
             for row in rows[turn:] + rows[:turn]:
                 data["results"].setdefault(row, {}).setdefault(scenario, []).append(cell(row, scenario))
             save()
+    if "idle" in chosen:
+        for row in rows:
+            heap(root, row, servers[row], data)
+        save()
     for sweep in (name for name in chosen if name in sweeps):
         for x in scenarios[sweep]["sweep"]:
             if sweep != "sweep-rooms":
@@ -70,6 +77,22 @@ def run(root, args, data, save):
                 points = data["sweeps"].setdefault(sweep, {}).setdefault(row, [])
                 points[:] = [point for point in points if point["x"] != x] + [{"x": x, **cell(row, sweep, x)}]
         save()
+
+
+def heap(root, row, server, data):
+    """Live bytes on the heap before, with and after clients: resident memory does not tell, as glibc keeps what was freed."""
+    if server["kind"] == "peer" and server["needs"] != "rust":
+        return  # what a garbage collector keeps is not what it was asked for
+    command = ["benches/heap/run.sh", " ".join(server["cmd"]), str(HEAP_CONNECTIONS)]
+    try:
+        done = subprocess.run(command, cwd=root, env=dict(os.environ, **server.get("env", {})), capture_output=True, text=True,
+                              check=True, timeout=TIMEOUT_S)
+        before, during, count, after = (int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", done.stdout.splitlines()[0]))
+        data.setdefault("heap", {})[row] = {"before": before, "during": during, "after": after, "n": count}
+        print(f"heap {row:20} {before} {during} {after}", file=sys.stderr, flush=True)
+    except Exception as error:  # without a C compiler there is no such table
+        data.setdefault("heap", {}).pop(row, None)
+        print(f"heap {row}: {error}", file=sys.stderr)
 
 
 def raise_file_limit():
@@ -84,14 +107,14 @@ def raise_file_limit():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def measure(root, args, server, load_args):
+def measure(root, args, server, load_args, env):
     """One fresh server, one scenario: the object that the load generator printed. A failure is an object too."""
     process = None
     server_core, load_core = (None, None) if args.pin == "none" else args.pin.split(",")
     try:
         port = free_port()
         process = subprocess.Popen(
-            pinned(server_core, server["cmd"]), cwd=root, env=dict(os.environ, PORT=str(port), **server.get("env", {})),
+            pinned(server_core, server["cmd"]), cwd=root, env=dict(os.environ, PORT=str(port), **server.get("env", {}), **env),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(port, process)
         time.sleep(0.2)  # its start-up is not its work

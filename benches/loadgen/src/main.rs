@@ -5,7 +5,7 @@
 //! from `/proc` (Linux only), per operation. Prints one line of JSON.
 //!
 //! ```text
-//! loadgen --addr 127.0.0.1:4000 --pid PID --scenario echo|ack|bin|bcast|room|rooms|connect-ws|connect-upgrade|polling|idle
+//! loadgen --addr 127.0.0.1:4000 --pid PID --scenario echo|ack|bin|bcast|room|rooms|connect-ws|connect-upgrade|polling|idle|heartbeat
 //!         [--conns 64] [--idle 0] [--window 16] [--size 64] [--rooms 100]
 //!         [--warm 200000] [--warm-secs 1] [--total 2000000] [--secs 3] [--hold 15]
 //! ```

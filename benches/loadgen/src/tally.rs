@@ -141,6 +141,8 @@ impl Tally {
             "p50_us": percentile(0.50),
             "p99_us": percentile(0.99),
             "per_client_read": round(count / (reads_after - reads_before).max(1) as f64),
+            "completed": self.done.get(),
+            "overtaken": self.overtaken.get(),
             "out_of_order": round(self.overtaken.get() as f64 / self.done.get().max(1) as f64),
             "rss_kib": rss_kib(self.pid),
         }))

@@ -1,4 +1,5 @@
 //! The client end of a websocket: RFC 6455 by hand, never compressed.
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
@@ -159,8 +160,13 @@ impl Ws {
         }
     }
 
-    /// Answers heartbeats until the connection ends.
-    pub(crate) async fn idle(mut self) {
-        while self.fill().await.is_ok() && matches!(self.next(), Ok(None)) && self.flush().await.is_ok() {}
+    /// Answers heartbeats, and counts them, until the connection ends.
+    pub(crate) async fn idle(mut self, heartbeats: Rc<Cell<u64>>) {
+        while self.fill().await.is_ok() && matches!(self.next(), Ok(None)) {
+            heartbeats.set(heartbeats.get() + u64::from(!self.out.is_empty()));
+            if self.flush().await.is_err() {
+                break;
+            }
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! What silent connections cost: memory while they are there and after they have gone, and CPU.
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::dial_many;
+use super::hold;
 use crate::Args;
-use crate::sample::{cpu, rss_kib};
+use crate::sample::{cpu, rss_kib, wakeups};
 use crate::tally::round;
 
 /// `--warm` connections stay all the time, so that the base holds what is allocated once. `--conns` more come, are held
@@ -15,17 +17,22 @@ use crate::tally::round;
 pub(crate) async fn run(args: &Args) -> io::Result<Value> {
     let fresh = rss_kib(args.pid);
     let warm = (args.warm as usize).min(1000);
-    let _stay = hold(args, warm).await?;
+    let heartbeats = Rc::new(Cell::new(0));
+    let _stay = hold(&args.target, warm, &heartbeats).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let base = rss_kib(args.pid);
     let (before, start) = (cpu(args.pid), Instant::now());
-    let wave = hold(args, args.conns).await?;
+    let wave = hold(&args.target, args.conns, &heartbeats).await?;
     let (connected, connect_secs) = (cpu(args.pid), start.elapsed().as_secs_f64());
     let now = rss_kib(args.pid);
+    // The last answers are on their way, and garbage collectors at work.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (quiet, woken, seen) = (cpu(args.pid), wakeups(args.pid), heartbeats.get());
     tokio::time::sleep(Duration::from_secs_f64(args.hold)).await;
-    let (held, later) = (cpu(args.pid), rss_kib(args.pid));
+    let (held, woken, later) = (cpu(args.pid), wakeups(args.pid) - woken, rss_kib(args.pid));
+    let seen = heartbeats.get() - seen;
     let gone = leave(args, wave).await;
-    let wave = hold(args, args.conns).await?;
+    let wave = hold(&args.target, args.conns, &heartbeats).await?;
     let again = rss_kib(args.pid);
     leave(args, wave).await;
 
@@ -46,14 +53,11 @@ pub(crate) async fn run(args: &Args) -> io::Result<Value> {
         "kib_per_conn_again": each(again),
         "connect_s": round(connect_secs),
         "connect_cpu_us": round((connected.running - before.running) * 1e6 / count),
-        "idle_cpu_ms": round((held.running - connected.running) * 1e3),
+        "idle_cpu_ms": round((held.running - quiet.running) * 1e3),
+        "idle_wakeups": woken,
+        "idle_heartbeats": seen,
         "hold_s": args.hold,
     }))
-}
-
-async fn hold(args: &Args, count: usize) -> io::Result<Vec<JoinHandle<()>>> {
-    let open = dial_many(&args.target, count, 512).await?;
-    Ok(open.into_iter().map(|ws| tokio::task::spawn_local(ws.idle())).collect())
 }
 
 /// Closes the connections and waits until the server's CPU is quiet; returns its memory then.

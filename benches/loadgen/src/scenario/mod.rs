@@ -1,6 +1,7 @@
 //! What can be measured.
 mod connect;
 mod fan;
+mod heartbeat;
 mod idle;
 mod polling;
 mod round_trip;
@@ -10,6 +11,7 @@ use std::io;
 use std::rc::Rc;
 
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use crate::Args;
 use crate::link::{Target, error};
@@ -28,6 +30,7 @@ pub(crate) async fn run(args: &Args) -> io::Result<Value> {
         "connect-upgrade" => connect::run(args, true).await,
         "polling" => polling::run(args).await,
         "idle" => idle::run(args).await,
+        "heartbeat" => heartbeat::run(args).await,
         other => error(format!("unknown scenario {other}")),
     }
 }
@@ -56,10 +59,13 @@ async fn dial_many(target: &Target, count: usize, capacity: usize) -> io::Result
 
 /// Opens connections that only answer heartbeats.
 async fn dial_idle(target: &Target, count: usize) -> io::Result<()> {
-    for ws in dial_many(target, count, 512).await? {
-        tokio::task::spawn_local(ws.idle());
-    }
-    Ok(())
+    hold(target, count, &Rc::default()).await.map(drop)
+}
+
+/// Opens connections that only answer heartbeats, which are counted in `heartbeats`; each is there as long as its task.
+async fn hold(target: &Target, count: usize, heartbeats: &Rc<Cell<u64>>) -> io::Result<Vec<JoinHandle<()>>> {
+    let open = dial_many(target, count, 512).await?;
+    Ok(open.into_iter().map(|ws| tokio::task::spawn_local(ws.idle(heartbeats.clone()))).collect())
 }
 
 /// A message of `size` letters, the first two of which are its number in the ring.

@@ -6,17 +6,24 @@
 //! - `join(room)`: enter the room and acknowledge. `room(room, s)`: emit `room(s)` to everybody in it.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use std::{env, io};
 
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, Bytes, Namespace, ServerBuilder, Socket};
 
-/// Serves on `PORT` of the loopback interface (4000 unless it is set), for ever.
+/// Serves on `PORT` of the loopback interface (4000 unless it is set), for ever; with a heartbeat every `PING_INTERVAL_MS`
+/// instead of the default when that is set.
 ///
 /// # Errors
 /// When it cannot listen there.
 pub async fn serve<R: Runtime + Default>(server: ServerBuilder<R>) -> io::Result<()> {
     let port: u16 = env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(4000);
+    let interval = env::var("PING_INTERVAL_MS").ok().and_then(|interval| interval.parse().ok());
+    let server = match interval {
+        Some(interval) => server.ping_interval(Duration::from_millis(interval)),
+        None => server,
+    };
     let io = server.build();
     register(&io);
     io.listen((Ipv4Addr::LOCALHOST, port)).await?;
