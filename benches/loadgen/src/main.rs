@@ -9,14 +9,20 @@
 //!         [--conns 64] [--idle 0] [--window 16] [--size 64] [--rooms 100]
 //!         [--warm 200000] [--warm-secs 1] [--total 2000000] [--secs 3] [--hold 15]
 //! ```
+#[cfg(test)]
+mod fake;
 mod http;
 mod link;
+mod order;
 mod sample;
 mod scenario;
 mod tally;
 mod ws;
 
+use std::io;
 use std::process::ExitCode;
+
+use serde_json::Value;
 
 use crate::link::Target;
 
@@ -47,8 +53,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn parse() -> Result<Self, String> {
-        let given: Vec<String> = std::env::args().skip(1).collect();
+    fn parse(given: &[String]) -> Result<Self, String> {
         let text = |name: &str, default: &str| {
             let at = given.iter().position(|arg| arg.strip_prefix("--") == Some(name));
             at.and_then(|at| given.get(at + 1).cloned()).unwrap_or_else(|| default.to_owned())
@@ -76,19 +81,58 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    let args = match Args::parse() {
+    let given: Vec<_> = std::env::args().skip(1).collect();
+    let args = match Args::parse(&given) {
         Ok(args) => args,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(2);
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let local = tokio::task::LocalSet::new();
-    let result = runtime.and_then(|runtime| local.block_on(&runtime, scenario::run(&args)));
+    let result = run(&args);
     let is_ok = result.is_ok();
     let mut report = result.unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }));
     report["scenario"] = args.scenario.into();
     println!("{report}");
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The whole of it on this thread.
+fn run(args: &Args) -> io::Result<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, scenario::run(args))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{self, Order};
+
+    /// What is measured of a server that answers in that order.
+    fn measured(order: Order, scenario: &str) -> Value {
+        let target = fake::serve(order).unwrap();
+        let line = format!(
+            "--scenario {scenario} --size 16 --warm 10 --warm-secs 60 --secs 60 --pid {}",
+            std::process::id()
+        );
+        let given: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        run(&Args { target, ..Args::parse(&given).unwrap() }).unwrap()
+    }
+
+    #[test]
+    fn a_server_that_breaks_the_order_is_found_out() {
+        for scenario in [
+            "echo --conns 1 --window 4 --total 200",
+            "ack --conns 1 --window 4 --total 200",
+            "bcast --conns 4 --window 2 --total 50",
+        ] {
+            let kept = measured(Order::Kept, scenario);
+            assert_eq!(kept["overtaken"], 0, "{scenario}: {kept}");
+            let swapped = measured(Order::PairsSwapped, scenario);
+            // Every second answer comes before an older one.
+            let (overtaken, completed) = (&swapped["overtaken"], &swapped["completed"]);
+            let share = overtaken.as_f64().unwrap() / completed.as_f64().unwrap();
+            assert!((share - 0.5).abs() < 0.05, "{scenario}: {swapped}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::Args;
@@ -25,7 +26,8 @@ pub(crate) struct Tally {
     end: Cell<Option<(Sample, u64, u64)>>,
     reads: Cell<u64>,
     overtaken: Cell<u64>,
-    latencies: RefCell<Vec<u32>>,
+    /// In nanoseconds.
+    latencies: RefCell<Histogram<u32>>,
     failure: RefCell<Option<io::Error>>,
 }
 
@@ -44,7 +46,7 @@ impl Tally {
             end: Cell::new(None),
             reads: Cell::new(0),
             overtaken: Cell::new(0),
-            latencies: RefCell::new(Vec::with_capacity(total.min(1 << 20) as usize)),
+            latencies: RefCell::new(latencies()),
             failure: RefCell::new(None),
         })
     }
@@ -63,26 +65,22 @@ impl Tally {
         true
     }
 
-    /// One operation has completed.
-    pub(crate) fn complete(&self, latency: Duration) {
+    /// One operation has completed, after all the older ones of its connection or before one of them.
+    pub(crate) fn complete(&self, latency: Duration, overtook: bool) {
         let done = self.done.get() + 1;
         self.done.set(done);
+        self.overtaken.set(self.overtaken.get() + u64::from(overtook));
         match self.start.get() {
             None if done == self.warm => self.begin(),
             None => {}
             Some(_) if self.end.get().is_some() => {}
             Some((_, before, _)) => {
-                self.latencies.borrow_mut().push(latency.as_nanos().min(u32::MAX.into()) as u32);
+                self.latencies.borrow_mut().saturating_record(latency.as_nanos() as u64);
                 if done == before + self.total {
                     self.finish();
                 }
             }
         }
-    }
-
-    /// It has overtaken an older one of its connection.
-    pub(crate) fn overtook(&self) {
-        self.overtaken.set(self.overtaken.get() + 1);
     }
 
     /// A read from a socket that returned something.
@@ -124,12 +122,8 @@ impl Tally {
         let count = (after - before) as f64;
         let wall = (end.at - start.at).as_secs_f64();
         let micros = |from: f64, to: f64| round((to - from) * 1e6 / count);
-        let mut latencies = self.latencies.borrow_mut();
-        latencies.sort_unstable();
-        let percentile = |share: f64| {
-            let at = (latencies.len().saturating_sub(1) as f64 * share) as usize;
-            round(latencies.get(at).map_or(0.0, |nanos| f64::from(*nanos) / 1e3))
-        };
+        let latencies = self.latencies.borrow();
+        let percentile = |share: f64| round(latencies.value_at_quantile(share) as f64 / 1e3);
         Ok(json!({
             "n": after - before,
             "wall_s": round(wall),
@@ -160,7 +154,37 @@ impl Tally {
     }
 }
 
+/// Nanoseconds up to a minute, to a thousandth of each: as large after a million operations as after one.
+fn latencies() -> Histogram<u32> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("bounds of a histogram")
+}
+
 /// To four digits behind the point.
 pub(crate) fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_all_operations_and_to_a_thousandth() {
+        let mut latencies = latencies();
+        (1..=1000).for_each(|micros| latencies.saturating_record(micros * 1000));
+        let near = |share, micros: f64| {
+            (latencies.value_at_quantile(share) as f64 / 1e3 - micros).abs() <= micros / 1e3
+        };
+        assert!(near(0.50, 500.0) && near(0.99, 990.0) && near(1.0, 1000.0), "{latencies:?}");
+    }
+
+    #[test]
+    fn one_in_a_hundred_is_not_the_ninety_ninth_percentile_and_two_are() {
+        let tail = |slow| {
+            let mut latencies = latencies();
+            (0..100).for_each(|i| latencies.saturating_record(if i < slow { 70_000_000 } else { 800_000 }));
+            latencies.value_at_quantile(0.99) > 3 * latencies.value_at_quantile(0.50)
+        };
+        assert_eq!((tail(1), tail(2)), (false, true));
+    }
 }

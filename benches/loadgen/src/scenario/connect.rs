@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &Args, upgrade: bool) -> io::Result<Value> {
                     Ok(ws) => held.push(ws),
                     Err(error) => return tally.end(Err(error)),
                 }
-                tally.complete(start.elapsed());
+                tally.complete(start.elapsed(), false);
             }
             std::future::pending().await // open until the process ends
         });

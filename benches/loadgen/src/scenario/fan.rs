@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{dial_idle, dial_many, number_at, numbered};
 use crate::Args;
 use crate::link::{Writer, error};
+use crate::order::Deliveries;
 use crate::tally::{RING, Tally};
 use crate::ws::{TEXT, Ws, push_frame};
 
@@ -168,7 +169,7 @@ impl Group {
 }
 
 async fn receive(mut ws: Ws, group: &Group) -> io::Result<()> {
-    let mut last = None;
+    let mut deliveries = Deliveries::default();
     loop {
         ws.fill().await?;
         group.tally.read();
@@ -178,15 +179,13 @@ async fn receive(mut ws: Ws, group: &Group) -> io::Result<()> {
             let Some(number) = group.delivered(message).filter(|_| opcode == TEXT) else {
                 return error(format!("bad delivery {}", String::from_utf8_lossy(message)));
             };
-            // A member of several rooms does not get every message, so its numbers tell nothing.
-            let is_older = |last| (number + RING - last) % RING > RING / 2;
-            if group.routes.len() == 1 && last.is_some_and(is_older) {
-                group.tally.overtook();
-            } else {
-                last = Some(number);
-            }
+            // With a room after the other a connection does not get every message, and one is under way at a time.
+            let overtook = if group.routes.len() == 1 { deliveries.delivered(number) } else { Some(false) };
+            let Some(overtook) = overtook else {
+                return error(format!("message {number} was delivered twice"));
+            };
             let sent = group.sent.borrow()[number as usize];
-            group.tally.complete(now - sent);
+            group.tally.complete(now - sent, overtook);
             group.missing.set(group.missing.get() - 1);
             if group.missing.get() == 0 {
                 group.missing.set(group.size);

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Args) -> io::Result<Value> {
                 if let Err(error) = there_and_back.await {
                     return tally.end(Err(error));
                 }
-                tally.complete(start.elapsed());
+                tally.complete(start.elapsed(), false);
             }
             std::future::pending().await // open until the process ends
         });

@@ -1,5 +1,4 @@
 //! A message there and back: an event answered by an event, by an acknowledgement, or with an attachment.
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::time::Instant;
@@ -9,6 +8,7 @@ use serde_json::Value;
 use super::{dial_idle, dial_many, number_at, numbered};
 use crate::Args;
 use crate::link::error;
+use crate::order::Awaited;
 use crate::tally::{RING, Tally};
 use crate::ws::{BINARY, TEXT, Ws, push_frame};
 
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &Args, kind: Kind) -> io::Result<Value> {
     for ws in connections {
         let (tally, messages, window) = (tally.clone(), messages.clone(), args.window);
         tokio::task::spawn_local(async move {
-            let client = Client { ws, tally: tally.clone(), messages, sent: 0, open: VecDeque::new() };
+            let client = Client { ws, tally: tally.clone(), messages, sent: 0, open: Awaited::new() };
             tally.end(client.run(window).await);
         });
     }
@@ -75,8 +75,8 @@ struct Client {
     tally: Rc<Tally>,
     messages: Rc<Messages>,
     sent: u64,
-    /// What is under way: its number and when it was sent.
-    open: VecDeque<(u64, Instant)>,
+    /// What is under way, and when it was sent.
+    open: Awaited<Instant>,
 }
 
 impl Client {
@@ -103,14 +103,10 @@ impl Client {
                 let Some(number) = self.answered(message).filter(|_| opcode == expected) else {
                     return error(format!("bad answer {}", String::from_utf8_lossy(message)));
                 };
-                let Some(place) = self.open.iter().position(|(open, _)| *open == number) else {
+                let Some(answered) = self.open.answered(number) else {
                     return error(format!("answer {number} was not awaited"));
                 };
-                if place > 0 {
-                    self.tally.overtook();
-                }
-                let sent = self.open.remove(place).map_or(now, |(_, sent)| sent);
-                self.tally.complete(now - sent);
+                self.tally.complete(now - answered.what, answered.overtook);
                 self.send(now);
             }
             self.ws.flush().await?;
@@ -131,7 +127,7 @@ impl Client {
             self.ws.out.extend_from_slice(&self.messages.frames[slot]);
             slot as u64
         };
-        self.open.push_back((number, now));
+        self.open.sent(number, now);
         self.sent += 1;
     }
 
