@@ -1,5 +1,6 @@
 //! One server session under any sequence of requests, frames, failures, sends and time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use socketio_core::engine::format::Format;
 use socketio_core::engine::http::{Jsonp, Response};
 use socketio_core::engine::packet::{BinaryEncoding, Frame, Message, Packet};
 use socketio_core::engine::payload_v3::Form;
-use socketio_core::engine::server::{Config, Event, Input, Opening, Output, SendError, Session};
+use socketio_core::engine::server::{Config, EngineEvent, Event, Input, Opening, Output, SendError, Session};
 use socketio_core::engine::{Revision, Transport, payload, payload_v3};
 use socketio_core::{Bytes, Instant, Lane, Sid, Str};
 
@@ -79,6 +80,30 @@ struct World {
     /// Messages that the session has taken, and those it has handed to a transport: they are numbered.
     taken: u64,
     handed_out: u64,
+    watcher: Watcher,
+}
+
+/// Who watches a session, and knows which packets it made and has not handed over.
+#[derive(Debug, Default)]
+struct Watcher {
+    waiting: VecDeque<Packet>,
+    closed: bool,
+}
+
+impl Watcher {
+    fn see(&mut self, event: EngineEvent) {
+        assert!(!self.closed, "{event:?} after the close");
+        match event {
+            EngineEvent::PacketCreate(packet) => self.waiting.push_back(packet),
+            EngineEvent::Flush(packets) => {
+                assert!(!packets.is_empty());
+                packets.into_iter().for_each(|packet| assert_eq!(self.waiting.pop_front(), Some(packet)));
+            }
+            EngineEvent::Drain => assert!(self.waiting.is_empty(), "{:?} wait", self.waiting),
+            EngineEvent::Close(_) => self.closed = true,
+            _ => {}
+        }
+    }
 }
 
 impl World {
@@ -93,6 +118,7 @@ impl World {
         let config = Arc::new(Config {
             max_payload_packets: 8,
             buffer: BufferLimits { max_frames: 8, max_bytes: 256 },
+            observe: flag(5),
             initial_message: flag(4).then(|| Message::Text(INITIAL.into())),
             ..Config::default()
         });
@@ -105,7 +131,17 @@ impl World {
             (Session::polling(config.clone(), opening, Lane(0), now), Kind::Poll)
         };
         let lanes = vec![State { kind, done: false, gone: false }];
-        Self { session, config, format, now, lanes, closed: false, taken: 0, handed_out: 0 }
+        Self {
+            session,
+            config,
+            format,
+            now,
+            lanes,
+            closed: false,
+            taken: 0,
+            handed_out: 0,
+            watcher: Watcher::default(),
+        }
     }
 
     fn step(&mut self, step: u8, script: &mut Script<'_>) {
@@ -203,6 +239,10 @@ impl World {
             assert!(has_output);
             self.check(output);
         }
+        while let Some(event) = self.session.poll_engine_event() {
+            self.watcher.see(event);
+        }
+        assert_eq!(self.watcher.closed, self.closed && self.config.observe, "the close is seen");
         let limit = self.config.buffer.max_bytes + SLACK;
         assert!(
             self.session.buffered_bytes() <= limit,

@@ -191,6 +191,16 @@ impl<W> Peer<W> {
         }
     }
 
+    /// What its session did, for who watches: see [`Session::poll_engine_event`].
+    pub fn poll_engine_event(&mut self) -> Option<engine::EngineEvent> {
+        self.session.poll_engine_event()
+    }
+
+    /// Whether [`poll_engine_event`](Self::poll_engine_event) would return something.
+    pub fn has_engine_event(&self) -> bool {
+        self.session.has_engine_event()
+    }
+
     /// Whether a socket is in its namespace, or joining it.
     pub fn is_live(&self, slot: Slot) -> bool {
         self.connection.is_live(slot)

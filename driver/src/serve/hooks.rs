@@ -10,8 +10,10 @@ use http::HeaderMap;
 use http::request::Parts;
 use socketio_core::Sid;
 use socketio_core::engine::http::{BadRequest, Cors, Refusal};
+use socketio_core::engine::server::EngineEvent;
 
 use crate::dispatch::{BoxError, survive};
+use crate::server::conn::Conn;
 use crate::server::handshake::Handshake;
 
 type Decision<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -20,6 +22,7 @@ type GenerateId = dyn Fn(Handshake) -> Decision<Sid, BoxError> + Send + Sync;
 type EditHeaders = dyn Fn(&mut HeaderMap, &Parts) + Send + Sync;
 type DecideCors = dyn Fn(Handshake) -> Pin<Box<dyn Future<Output = Option<Cors>> + Send>> + Send + Sync;
 type SeeRefusal = dyn Fn(&ConnectionError<'_>) + Send + Sync;
+type SeeEngine = dyn Fn(&Conn, &EngineEvent) + Send + Sync;
 
 /// A request that was refused (REFERENCE 1.6).
 #[derive(Debug)]
@@ -59,6 +62,7 @@ pub(crate) struct Hooks {
     initial_headers: Vec<Arc<EditHeaders>>,
     headers: Vec<Arc<EditHeaders>>,
     connection_error: Vec<Arc<SeeRefusal>>,
+    engine_event: Vec<Arc<SeeEngine>>,
 }
 
 impl Hooks {
@@ -96,6 +100,10 @@ impl Hooks {
 
     pub(crate) fn connection_error(&mut self, see: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static) {
         self.connection_error.push(Arc::new(see));
+    }
+
+    pub(crate) fn engine_event(&mut self, see: impl Fn(&Conn, &EngineEvent) + Send + Sync + 'static) {
+        self.engine_event.push(Arc::new(see));
     }
 
     /// Whether CORS is decided for each request.
@@ -146,6 +154,12 @@ impl Hooks {
     pub(crate) fn refused(&self, refusal: &Refusal, request: &Parts) {
         for see in &self.connection_error {
             unharmed("on_connection_error", || see(&ConnectionError { refusal, request }));
+        }
+    }
+
+    pub(crate) fn engine_did(&self, conn: &Conn, event: &EngineEvent) {
+        for see in &self.engine_event {
+            unharmed("on_engine_event", || see(conn, event));
         }
     }
 }

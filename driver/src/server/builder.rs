@@ -16,7 +16,7 @@ use socketio_core::engine::deflate::PerMessageDeflate;
 use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Cookie, Cors, DEFAULT_COMPRESSION_THRESHOLD, RouteConfig, TrailingSlash};
 use socketio_core::engine::packet::Message;
-use socketio_core::engine::server as engine;
+use socketio_core::engine::server::{self as engine, EngineEvent};
 use socketio_core::peer::Config;
 use socketio_core::socket::{Codec, Limits, recovery, server as protocol};
 
@@ -27,6 +27,7 @@ use crate::serve::client_files::ClientFiles;
 use crate::serve::fallback::Fallback;
 use crate::serve::hooks::{ConnectionError, Hooks};
 use crate::server::Server;
+use crate::server::conn::Conn;
 use crate::server::handshake::Handshake;
 use crate::server::hub::{Admission, Hub};
 
@@ -197,6 +198,30 @@ impl<R> ServerBuilder<R> {
     #[must_use]
     pub fn on_connection_error(mut self, see: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static) -> Self {
         self.admission.hooks.connection_error(see);
+        self
+    }
+
+    /// Shows `see` what every session does: the events of `io.engine`, and those of `socket.conn` (REFERENCE 1.17), in order
+    /// and before what follows from them. A packet that a client sends is seen before its handlers run, and the close before
+    /// `disconnect`.
+    ///
+    /// It is called by the session's own task, which it keeps from its work: it should be short. Costs each session nothing
+    /// unless it is set; if it is, a packet is taken apart again for it.
+    ///
+    /// ```
+    /// # use socketio_driver::{EngineEvent, ServerBuilder};
+    /// # fn f<R: socketio_driver::runtime::Runtime + Default>(builder: ServerBuilder<R>) -> ServerBuilder<R> {
+    /// builder.on_engine_event(|conn, event| match event {
+    ///     EngineEvent::Connection => println!("{:?} came", conn.remote_address()),
+    ///     EngineEvent::Flush(packets) => println!("{} packets left", packets.len()),
+    ///     _ => {}
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_engine_event(mut self, see: impl Fn(&Conn, &EngineEvent) + Send + Sync + 'static) -> Self {
+        self.engine.observe = true;
+        self.admission.hooks.engine_event(see);
         self
     }
 

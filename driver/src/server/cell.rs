@@ -71,7 +71,7 @@ impl State {
 
 /// Whether a pump that wakes at `alarm` has nothing to do before that.
 fn is_idle(peer: &Recorded, alarm: Instant) -> bool {
-    !peer.has_output() && peer.poll_timeout().is_none_or(|next| alarm <= next)
+    !peer.has_output() && !peer.has_engine_event() && peer.poll_timeout().is_none_or(|next| alarm <= next)
 }
 
 impl Cell {

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use socketio_core::engine::http::Response;
-use socketio_core::engine::server::{Input, Opening};
+use socketio_core::engine::server::{EngineEvent, Input, Opening};
 use socketio_core::peer::{Config, Delivery, Output, Peer, SendError};
 use socketio_core::socket::Encoded;
 use socketio_core::socket::server::{CommandError, RefuseError, Slot};
@@ -96,6 +96,11 @@ impl Recorded {
     }
 
     /// Of a peer that is written down, all outputs come in turn: that is what a replay compares.
+    /// Not written down: nothing depends on it.
+    pub(crate) fn poll_engine_event(&mut self) -> Option<EngineEvent> {
+        self.peer.poll_engine_event()
+    }
+
     pub(crate) fn poll_response(&mut self, lane: Lane) -> Option<Response> {
         if self.is_recorded() { None } else { self.peer.poll_response(lane) }
     }

@@ -49,6 +49,9 @@ struct EngineDef {
     buffer: BufferLimits,
     #[serde(with = "message")]
     initial_message: Option<Message>,
+    /// Nothing depends on it.
+    #[serde(skip)]
+    observe: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,6 +7,7 @@ mod conn;
 mod cuts;
 mod deadlines;
 mod disconnect;
+mod engine_events;
 mod events;
 mod handshake;
 mod lifetimes;

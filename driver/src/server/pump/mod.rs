@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use socketio_core::engine::Transport;
-use socketio_core::engine::server::Input;
+use socketio_core::engine::server::{EngineEvent, Input};
 use socketio_core::peer::Output;
 use socketio_core::socket::server::{self as protocol, ProtocolError, Slot};
 use socketio_core::{Instant, Lane};
@@ -34,6 +34,7 @@ use crate::ack::Waiter;
 use crate::dispatch::backlog::Backlog;
 use crate::runtime::Timer;
 use crate::server::cell::{Answer, Cell};
+use crate::server::conn::Conn;
 use crate::server::handshake::RequestInfo;
 use crate::server::shutdown::Present;
 use crate::server::socket::Socket;
@@ -136,7 +137,7 @@ impl Pump {
     /// Tells the core what happened, and carries out what it has to say. Frames go to their websocket at once; the rest
     /// follows without the lock.
     fn drain(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Scratch { inputs, outputs } = scratch;
+        let Scratch { inputs, outputs, engine_events } = scratch;
         let mut moved = false;
         loop {
             let before = self.websockets.len();
@@ -157,8 +158,10 @@ impl Pump {
                         output => outputs.push(output),
                     }
                 }
+                engine_events.extend(std::iter::from_fn(|| peer.poll_engine_event()));
                 peer.poll_timeout()
             });
+            self.show(engine_events);
             self.next = next.flatten();
             moved |= self.websockets.len() > before;
             if next.is_none() {
@@ -168,6 +171,14 @@ impl Pump {
                 return moved;
             }
             outputs.drain(..).for_each(|output| self.perform(output, cx, now));
+        }
+    }
+
+    /// Shows what the session did, before anything follows from it.
+    fn show(&self, events: &mut Vec<EngineEvent>) {
+        if !events.is_empty() {
+            let conn = Conn::new(Arc::clone(&self.cell), Arc::clone(&self.request));
+            events.drain(..).for_each(|event| self.cell.hub.admission.hooks.engine_did(&conn, &event));
         }
     }
 

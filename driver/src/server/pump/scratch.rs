@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use socketio_core::engine::server::Input;
+use socketio_core::engine::server::{EngineEvent, Input};
 use socketio_core::peer::Output;
 
 use crate::ack::Waiter;
@@ -14,6 +14,8 @@ pub(super) struct Scratch {
     pub(super) inputs: Vec<Input>,
     /// Of the core.
     pub(super) outputs: Vec<Output<Waiter>>,
+    /// For who watches.
+    pub(super) engine_events: Vec<EngineEvent>,
 }
 
 impl Scratch {
@@ -32,7 +34,9 @@ impl Scratch {
 }
 
 thread_local! {
-    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { inputs: Vec::new(), outputs: Vec::new() }) };
+    static SCRATCH: Cell<Scratch> = const {
+        Cell::new(Scratch { inputs: Vec::new(), outputs: Vec::new(), engine_events: Vec::new() })
+    };
 }
 
 /// As many frames as are plausible in one read.

@@ -27,6 +27,8 @@ pub struct Config {
     pub buffer: BufferLimits,
     /// A message sent right after the handshake, in the same poll response. Default: none.
     pub initial_message: Option<Message>,
+    /// Whether sessions gather [`EngineEvent`](super::EngineEvent)s, which must then be taken. Default: no.
+    pub observe: bool,
 }
 
 impl Default for Config {
@@ -39,6 +41,7 @@ impl Default for Config {
             max_payload_packets: payload::DEFAULT_MAX_PACKETS,
             buffer: BufferLimits::default(),
             initial_message: None,
+            observe: false,
         }
     }
 }

@@ -24,6 +24,7 @@
 
 mod config;
 mod io;
+mod observe;
 mod polling;
 mod websocket;
 
@@ -34,6 +35,8 @@ use core::time::Duration;
 
 pub use self::config::{Config, Opening};
 pub use self::io::{Event, Input, Output};
+pub use self::observe::EngineEvent;
+use self::observe::Observed;
 pub use super::buffer::SendError;
 use super::buffer::{Buffer, Compression, FRAME_OVERHEAD, MAX_UNFLUSHED_BYTES};
 use super::close::{CloseReason, TransportFault};
@@ -62,6 +65,7 @@ pub struct Session {
     extension_left: bool,
     timers: Timers<Timer, 5>,
     outputs: VecDeque<Output>,
+    observed: Observed,
 }
 
 /// Where the packets of a session travel; see the picture at the top of this file.
@@ -139,6 +143,8 @@ impl Session {
         let mut frames = Vec::with_capacity(2);
         frames.push(session.open_packet(&opening));
         frames.extend(session.initial_frame());
+        frames.iter().for_each(|frame| session.observed.note_created(frame));
+        session.observed.note_flushed(frames.iter(), true);
         session.respond(lane, &frames);
         session
     }
@@ -147,14 +153,15 @@ impl Session {
     pub fn websocket(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
         let link = Link::Websocket { current: Websocket::new(lane), posting: None };
         let mut session = Self::new(config, &opening, link, now);
-        session.buffer.push_own(session.open_packet(&opening));
+        session.queue(session.open_packet(&opening), Compression::Forbidden);
         if let Some(frame) = session.initial_frame() {
-            session.buffer.push(frame, Compression::Allowed);
+            session.queue(frame, Compression::Allowed);
         }
         session
     }
 
     fn new(config: Arc<Config>, opening: &Opening, link: Link, now: Instant) -> Self {
+        let observed = Observed::new(config.observe);
         let mut session = Self {
             config,
             sid: opening.sid.clone(),
@@ -166,7 +173,9 @@ impl Session {
             extension_left: false,
             timers: Timers::new(),
             outputs: VecDeque::new(),
+            observed,
         };
+        session.observed.note(|| EngineEvent::Connection);
         session.restart_heartbeat(now);
         session
     }
@@ -256,15 +265,20 @@ impl Session {
             self.starved = true;
             return Err(SendError::Full);
         }
-        frames.for_each(|frame| self.buffer.push(frame, compression));
+        frames.for_each(|frame| self.queue(frame, compression));
         Ok(())
     }
 
     /// Queues frames even in a full queue: for news that must not get lost, and that something else bounds.
     pub(crate) fn send_past_limit(&mut self, frames: impl Iterator<Item = Frame>, compression: Compression) {
         if self.is_open() {
-            frames.for_each(|frame| self.buffer.push(frame, compression));
+            frames.for_each(|frame| self.queue(frame, compression));
         }
+    }
+
+    fn queue(&mut self, frame: Frame, compression: Compression) {
+        self.observed.note_created(&frame);
+        self.buffer.push(frame, compression);
     }
 
     /// Closes the session once everything queued has been handed over (REFERENCE 1.15). A polling client learns of
@@ -329,7 +343,7 @@ impl Session {
                     let ping = Packet::Ping(Purpose::Heartbeat).encode();
                     // A client that sends pongs but never fetches the pings does not gather them.
                     if !self.buffer.iter().any(|queued| *queued == ping) {
-                        self.buffer.push_own(ping);
+                        self.queue(ping, Compression::Forbidden);
                     }
                     self.extension_left = true;
                     self.timers.set(Timer::Silence, now + self.config.ping_timeout);
@@ -395,6 +409,17 @@ impl Session {
         can_transmit || !self.outputs.is_empty()
     }
 
+    /// What this session did, for who watches. Only with [`Config::observe`]; call until `None` where
+    /// [`poll_output`](Self::poll_output) is called.
+    pub fn poll_engine_event(&mut self) -> Option<EngineEvent> {
+        self.observed.pop()
+    }
+
+    /// Whether [`poll_engine_event`](Self::poll_engine_event) would return something.
+    pub fn has_engine_event(&self) -> bool {
+        !self.observed.is_empty()
+    }
+
     /// What the machine itself has to say, without the frames that wait for the transport. A parent drains this
     /// inside its own `handle*`, because an event here may become more frames.
     pub(crate) fn poll_queued(&mut self) -> Option<Output> {
@@ -430,6 +455,7 @@ impl Session {
             _ if self.closing.is_some() => return Ok(()),
             packet => packet.map_err(|_| CloseReason::ParseError)?,
         };
+        self.observed.note(|| EngineEvent::Packet(packet.clone()));
         let reversed = CloseReason::TransportError(TransportFault::HeartbeatDirection);
         match (packet, self.format.revision) {
             (Packet::Ping(_), Revision::V3) => {
@@ -437,13 +463,15 @@ impl Session {
                 // A client that does not read could fill the memory with pongs. In a queue that is full it will find
                 // other signs of life.
                 if self.buffer.has_room(1, pong.len(), &self.config.buffer) {
-                    self.buffer.push_own(pong);
+                    self.queue(pong, Compression::Forbidden);
                 }
                 self.restart_heartbeat(now);
+                self.observed.note(|| EngineEvent::Heartbeat);
             }
             (Packet::Pong(_), Revision::V4) => {
                 self.timers.clear(Timer::Silence);
                 self.restart_heartbeat(now);
+                self.observed.note(|| EngineEvent::Heartbeat);
                 return Ok(());
             }
             (Packet::Ping(_), Revision::V4) | (Packet::Pong(_), Revision::V3) => return Err(reversed),
@@ -478,6 +506,7 @@ impl Session {
                 let lane = parked.take()?;
                 let mut response = self.format.poll_response(self.buffer.iter());
                 response.compressible = self.buffer.is_compressible();
+                self.observed.note_flushed(self.buffer.iter(), true);
                 self.buffer.clear();
                 if self.closing.is_some() {
                     self.closing = Some(Closing::Deferred);
@@ -487,6 +516,7 @@ impl Session {
             Link::Websocket { current, .. } if current.has_room() => {
                 let (frame, compression) = self.buffer.pop()?;
                 current.hand_out(&frame);
+                self.observed.note_flushed([&frame].into_iter(), self.buffer.is_empty());
                 Some(Output::WsSend(current.lane, self.format.encode_ws(frame), compression))
             }
             Link::Websocket { .. } | Link::Closed => None,
@@ -526,6 +556,7 @@ impl Session {
         self.buffer.clear();
         self.timers.clear_all();
         self.outputs.push_back(Output::Event(Event::Closed(reason)));
+        self.observed.note(|| EngineEvent::Close(reason));
     }
 
     fn respond(&mut self, lane: Lane, frames: &[Frame]) {

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Closing, Event, Link, Output, Session, Timer, Websocket};
+use super::{Closing, EngineEvent, Event, Link, Output, Session, Timer, Websocket};
 use crate::engine::buffer::Compression;
 use crate::engine::close::CloseReason;
 use crate::engine::packet::{Frame, Packet, Purpose};
@@ -28,6 +28,7 @@ impl Session {
                 Ok(Packet::Ping(Purpose::Probe)) if probe.has_room() => {
                     let answer = Packet::Pong(Purpose::Probe).encode();
                     probe.hand_out(&answer);
+                    self.observed.note(|| EngineEvent::Upgrading(Transport::Websocket));
                     self.outputs.push_back(Output::WsSend(lane, answer, Compression::Forbidden));
                     if !self.timers.is_set(Timer::Noop) {
                         self.timers.set(Timer::Noop, now + NOOP_INTERVAL);
@@ -78,6 +79,7 @@ impl Session {
         if self.closing.is_some() {
             self.closing = Some(Closing::Draining);
         }
+        self.observed.note(|| EngineEvent::Upgrade(Transport::Websocket));
         self.outputs.push_back(Output::Event(Event::Upgraded(Transport::Websocket)));
     }
 

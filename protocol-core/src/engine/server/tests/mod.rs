@@ -10,6 +10,7 @@ mod closing;
 mod heartbeat;
 mod limits;
 mod model;
+mod observe;
 mod orders;
 mod polling;
 mod revision3;
