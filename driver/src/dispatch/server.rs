@@ -15,7 +15,8 @@ use super::{
 };
 use crate::ack::{AckSender, Wanted};
 use crate::reply::Reply;
-use crate::server::namespace::{ConnectError, Namespace};
+use crate::server::hub::Entered;
+use crate::server::namespace::ConnectError;
 use crate::server::room_events::RoomEvent;
 use crate::server::socket::Socket;
 
@@ -45,7 +46,7 @@ pub(crate) enum Done {
     /// The middlewares of events have decided.
     Screening(Socket, Event, Result<(), BoxError>),
     /// The dynamic namespaces have been asked for one of this name.
-    Lookup(Slot, Nsp, Payload, Option<Namespace>),
+    Lookup(Slot, Nsp, Payload, Option<Entered>),
 }
 
 type ServerSideHandler = dyn Fn(&Event, &AckSender) -> Option<Task> + Send + Sync;

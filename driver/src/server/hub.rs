@@ -201,16 +201,14 @@ impl Hub {
     }
 
     /// The namespace of this name, if it exists, with one more socket on its way into it.
-    pub(crate) fn enter(&self, name: &str) -> Option<Namespace> {
+    pub(crate) fn enter(&self, name: &str) -> Option<Entered> {
         let namespaces = read(&self.namespaces);
-        let namespace = namespaces.get(name)?.clone();
         // Under the lock: a child that is about to be cleaned up is either gone or saved.
-        namespace.enter();
-        Some(namespace)
+        namespaces.get(name).map(Entered::new)
     }
 
-    /// Takes back [`enter`](Self::enter), and cleans up after the last one.
-    pub(crate) fn exit(&self, namespace: &Namespace) {
+    /// Somebody has left a namespace, or not got there. Cleans up after the last one.
+    fn exit(&self, namespace: &Namespace) {
         if namespace.exit() && self.admission.cleanup_empty_child_namespaces {
             let removed = {
                 let mut namespaces = write(&self.namespaces);
@@ -293,6 +291,30 @@ impl Drop for Hub {
         for namespace in self.namespaces() {
             namespace.stop();
             namespace.retire();
+        }
+    }
+}
+
+/// A namespace with a socket in it, or on its way: as long as this is held. Whatever becomes of the way, the place is
+/// given back.
+pub(crate) struct Entered(Namespace);
+
+impl Entered {
+    fn new(namespace: &Namespace) -> Self {
+        namespace.enter();
+        Self(namespace.clone())
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.0
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Without a hub there is nothing to be cleaned up.
+        if let Some(hub) = self.0.hub() {
+            hub.exit(&self.0);
         }
     }
 }

@@ -12,7 +12,7 @@ use socketio_core::socket::{DisconnectReason, EncodeError, Event, FromArgs, Nsp,
 use crate::ack::AckSender;
 use crate::dispatch::{BoxError, Done, ListenerId, SocketError, Task, survive};
 use crate::reply::Reply;
-use crate::server::hub::Hub;
+use crate::server::hub::{Entered, Hub};
 use crate::server::namespace::{ConnectError, Namespace};
 use crate::server::room_events::RoomEvent;
 use crate::server::socket::Socket;
@@ -233,19 +233,19 @@ pub(crate) fn look_up(hub: Arc<Hub>, slot: Slot, nsp: Nsp, auth: Payload) -> Tas
             }
         }
         // Entered by name even if it was just made: others may have come and gone meanwhile.
-        let namespace = hub.enter(&nsp);
-        if let Some(namespace) = &namespace {
+        let entered = hub.enter(&nsp);
+        if let Some(entered) = &entered {
             // Made by somebody else, who still tells of it.
-            namespace.ready().await;
+            entered.namespace().ready().await;
         }
-        Done::Lookup(slot, nsp, auth, namespace)
+        Done::Lookup(slot, nsp, auth, entered)
     })
 }
 
 /// Waits until a namespace that is entered can be joined.
-pub(crate) fn wait(namespace: Namespace, slot: Slot, nsp: Nsp, auth: Payload) -> Task {
+pub(crate) fn wait(entered: Entered, slot: Slot, nsp: Nsp, auth: Payload) -> Task {
     Box::pin(async move {
-        namespace.ready().await;
-        Done::Lookup(slot, nsp, auth, Some(namespace))
+        entered.namespace().ready().await;
+        Done::Lookup(slot, nsp, auth, Some(entered))
     })
 }

@@ -1,15 +1,17 @@
 //! What lives how long: servers without handles, and what handlers capture.
 
-use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, Namespace, Server, ServerBuilder, Socket};
 use socketio_tests::client::{Client, How};
+use socketio_tests::every_runtime::on_tokio;
 use socketio_tests::io::{sleep, timeout};
 use socketio_tests::on_every_runtime;
-use socketio_tests::stage::{Counting, LOOPBACK, Log, PATIENCE, Stage, Tasks};
+use socketio_tests::stage::{Counting, LOOPBACK, Log, PATIENCE, SETTLED, Stage, Tasks};
 use socketio_tokio::Tokio;
 
 /// A server whose handlers hold `token`, and the count of its tasks.
@@ -121,6 +123,38 @@ async fn a_client_whose_task_is_let_go_gives_its_place_back(rt: Arc<dyn Runtime>
         drop((c, socket, server));
         assert_eq!(Arc::strong_count(&token), 1, "nothing holds the server");
     }
+}
+
+/// A second client wants a namespace that the application is still being told of, and is let go while it waits.
+#[test]
+fn a_client_that_is_let_go_on_its_way_into_a_namespace_is_not_waited_for() {
+    on_tokio("a_client_that_is_let_go_on_its_way_into_a_namespace_is_not_waited_for", async |rt| {
+        let (counting, tasks) = Counting::new(Arc::clone(&rt));
+        let builder = ServerBuilder::<Tokio>::new().cleanup_empty_child_namespaces(true);
+        let server = builder.build_on(Arc::new(counting));
+        server.of_matching(|name| name == "/new");
+        let (told, is_told) = channel();
+        let (go_on, may_go_on) = channel();
+        let may_go_on = Mutex::new(may_go_on);
+        server.on_new_namespace(move |_: &Namespace| {
+            told.send(()).unwrap();
+            tokio::task::block_in_place(|| may_go_on.lock().unwrap().recv().unwrap());
+        });
+        let at = server.listen(LOOPBACK).await.unwrap();
+        let mut first = Client::open(&rt, at, How::Websocket).await;
+        let mut second = Client::open(&rt, at, How::Websocket).await;
+        first.send("0/new,").await;
+        until(&rt, "the application is told", || is_told.try_recv().is_ok()).await;
+        second.send("0/new,").await;
+        sleep(&*rt, SETTLED).await;
+        let before = tasks.count();
+        tasks.let_go();
+        until(&rt, "the second is gone", || tasks.count() < before && server.clients_count() == 1).await;
+        go_on.send(()).unwrap();
+        until(&rt, "no task is left", || tasks.count() == 0).await;
+        assert_eq!(server.namespaces().len(), 1, "nobody is in the child, nor on the way");
+        drop((first, second));
+    });
 }
 
 /// Handlers of a socket often capture that socket: such a ring must break when it leaves.

@@ -16,6 +16,7 @@ use super::events::Tables;
 use crate::dispatch;
 use crate::server::conn::{Description, Disconnect};
 use crate::server::handshake::Handshake;
+use crate::server::hub::Entered;
 use crate::server::namespace::{ConnectError, Namespace};
 use crate::server::parent;
 use crate::server::socket::{Identity, Socket};
@@ -25,9 +26,9 @@ impl Pump {
         let auth = auth.map_or(Payload::EMPTY_OBJECT, |auth| auth.detached());
         let hub = &self.cell.hub;
         match hub.enter(nsp) {
-            Some(namespace) if namespace.is_ready() => self.join(slot, nsp, auth, namespace, cx),
-            Some(namespace) => {
-                let wait = parent::wait(namespace, slot, nsp.clone(), auth);
+            Some(entered) if entered.namespace().is_ready() => self.join(slot, nsp, auth, entered, cx),
+            Some(entered) => {
+                let wait = parent::wait(entered, slot, nsp.clone(), auth);
                 self.run(wait, cx);
             }
             None if hub.parents().is_empty() => log_refusal(self.cell.pump(|peer| peer.refuse_unknown(slot))),
@@ -43,13 +44,14 @@ impl Pump {
         slot: Slot,
         nsp: &Nsp,
         auth: Payload,
-        namespace: Namespace,
+        entered: Entered,
         cx: &mut Context<'_>,
     ) {
         if self.cell.peek(|peer| peer.is_live(slot)) != Some(true) {
             // It gave up while its namespace was looked for.
-            return self.cell.hub.exit(&namespace);
+            return;
         }
+        let namespace = entered.namespace().clone();
         let handshake = Handshake { request: self.request.clone(), auth };
         let key = self.cell.hub.next_key();
         let table = namespace.table();
@@ -60,7 +62,7 @@ impl Pump {
         if let Some(past) = past {
             socket.restore(past);
         }
-        self.sockets.push((slot, socket.clone()));
+        self.sockets.push((slot, socket.clone(), entered));
         if table.has_connect_middlewares() && !skip {
             self.run(dispatch::admit(table, socket), cx);
         } else {
@@ -209,12 +211,11 @@ impl Pump {
     }
 
     pub(super) fn forget(&mut self, socket: &Socket) {
-        let before = self.sockets.len();
-        self.sockets.retain(|(slot, _)| *slot != socket.slot());
+        let known = self.sockets.iter().position(|(slot, ..)| *slot == socket.slot());
+        let known = known.map(|at| self.sockets.remove(at));
         socket.namespace().remove(socket);
-        if self.sockets.len() < before {
-            self.cell.hub.exit(socket.namespace());
-        }
+        // Last: it may be what kept the namespace.
+        drop(known);
     }
 }
 

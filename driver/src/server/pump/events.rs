@@ -94,7 +94,7 @@ impl Pump {
                 tracing::debug!(sid = %self.cell.sid(), %error, "closed: the client broke the protocol");
                 self.violation = Some(error.clone());
                 let error = Arc::new(SocketError::from(error));
-                let sockets: Vec<_> = self.sockets.iter().map(|(_, socket)| socket.clone()).collect();
+                let sockets: Vec<_> = self.sockets.iter().map(|(_, socket, _)| socket.clone()).collect();
                 for socket in sockets.iter().filter(|socket| socket.is_connected()) {
                     self.report(socket, &error, cx);
                 }
@@ -106,7 +106,7 @@ impl Pump {
 
     /// Catch-all handlers, then middlewares, then the handlers of that name (REFERENCE 3.7).
     fn receive(&mut self, slot: Slot, event: packet::Event, cx: &mut Context<'_>) {
-        let Some((_, socket)) = self.sockets.iter().find(|(known, _)| *known == slot) else { return };
+        let Some((_, socket, _)) = self.sockets.iter().find(|(known, ..)| *known == slot) else { return };
         // Most events are of the same socket as the one before, and its handlers are the same.
         let known = self.tables.take().filter(|(known, tables)| *known == slot && tables.is_current(socket));
         let (_, tables) = self.tables.insert(known.unwrap_or_else(|| (slot, Tables::of(socket))));
@@ -145,7 +145,7 @@ impl Pump {
             Done::Screening(socket, _, Err(error)) => {
                 self.report(&socket, &Arc::new(SocketError::Refused(error)), cx);
             }
-            Done::Lookup(slot, nsp, auth, Some(namespace)) => self.join(slot, &nsp, auth, namespace, cx),
+            Done::Lookup(slot, nsp, auth, Some(entered)) => self.join(slot, &nsp, auth, entered, cx),
             Done::Lookup(slot, ..) => log_refusal(self.cell.pump(|peer| peer.refuse_unknown(slot))),
         }
     }

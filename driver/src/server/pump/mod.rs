@@ -36,6 +36,7 @@ use crate::runtime::Timer;
 use crate::server::cell::{Answer, Cell};
 use crate::server::conn::Conn;
 use crate::server::handshake::RequestInfo;
+use crate::server::hub::Entered;
 use crate::server::shutdown::Present;
 use crate::server::socket::Socket;
 use crate::transcript::{self, Recorded};
@@ -45,7 +46,8 @@ use crate::ws::{End, Ws};
 pub(crate) struct Pump {
     cell: Arc<Cell>,
     request: Arc<RequestInfo>,
-    sockets: Vec<(Slot, Socket)>,
+    /// Each with its place in its namespace.
+    sockets: Vec<(Slot, Socket, Entered)>,
     websockets: Vec<Ws>,
     tasks: Tasks,
     /// The handlers of the socket whose events are being handed out, for as long as a turn takes.
@@ -241,7 +243,7 @@ impl Pump {
     /// Gives back the client's place though its session is not over: the runtime lets go of this task, or it panicked.
     /// No handler can be called any more, but the hub would hold a client for good that nobody looks after.
     fn abandon(&mut self) {
-        let sockets: Vec<_> = self.sockets.iter().map(|(_, socket)| socket.clone()).collect();
+        let sockets: Vec<_> = self.sockets.iter().map(|(_, socket, _)| socket.clone()).collect();
         for socket in &sockets {
             self.forget(socket);
             socket.set_connected(false);
@@ -253,7 +255,7 @@ impl Pump {
     }
 
     fn socket(&self, slot: Slot) -> Option<&Socket> {
-        self.sockets.iter().find(|(known, _)| *known == slot).map(|(_, socket)| socket)
+        self.sockets.iter().find(|(known, ..)| *known == slot).map(|(_, socket, _)| socket)
     }
 }
 
