@@ -85,7 +85,7 @@ fn ids(sockets: &[RemoteSocket]) -> Vec<&str> {
     sockets.iter().map(|socket| socket.id().as_str()).collect()
 }
 
-async fn a_broadcast_reaches_theclients_of_every_server(rt: Arc<dyn Runtime>) {
+async fn a_broadcast_reaches_the_clients_of_every_server(rt: Arc<dyn Runtime>) {
     for cluster in Cluster::both(&rt, 3).await {
         let (mut clients, sockets) = cluster.clients().await;
         let io = &cluster.stages[1].server;
@@ -644,7 +644,7 @@ async fn futures_join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output
 }
 
 on_every_runtime!(
-    a_broadcast_reaches_theclients_of_every_server,
+    a_broadcast_reaches_the_clients_of_every_server,
     a_bus_that_cannot_count_costs_the_timeout,
     a_closed_server_is_not_waited_for,
     a_dropped_server_leaves_the_bus,

@@ -9,6 +9,7 @@ use serde_json::json;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, AckError, AckSender, Bytes, Socket};
 use socketio_tests::client::How;
+use socketio_tests::every_runtime::{SEEDS, in_simulation};
 use socketio_tests::io::sleep;
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{Log, Stage, never};
@@ -228,6 +229,27 @@ async fn a_broadcast_collects_the_answer_of_each_client(rt: Arc<dyn Runtime>) {
     let nobody = stage.server.to("nobody").emit_with_ack::<u32, _>("x", ()).unwrap();
     assert_eq!(nobody.await.unwrap(), [0; 0]);
     stage.is_empty_after(b).await;
+}
+
+/// In simulation alone: elsewhere it takes as long as it says.
+#[test]
+fn a_broadcast_of_which_nobody_said_how_long_it_waits_waits_five_seconds() {
+    in_simulation(SEEDS, async |rt: Arc<dyn Runtime>| {
+        let stage = Stage::new(rt).await;
+        let (mut a, mut b) = (stage.joined().await, stage.joined_by(How::Polling).await);
+        let start = stage.rt.now();
+        let answers = stage.server.everyone().emit_with_ack::<u32, _>("x", ()).unwrap();
+        let id = ack_id(&a.packet().await, r#"["x"]"#);
+        stage.wait(Duration::from_millis(4_900)).await;
+        a.send(&format!("3{id}[1]")).await;
+        assert_eq!(answers.await.unwrap_err().responses, [1]);
+        let waited = stage.rt.now().saturating_since(start);
+        assert!((Duration::from_secs(5)..Duration::from_millis(5_010)).contains(&waited), "{waited:?}");
+        // Too late, and nothing to anybody.
+        assert_eq!(ack_id(&b.packet().await, r#"["x"]"#), id);
+        b.send(&format!("3{id}[2]")).await;
+        stage.is_empty_after((a, b)).await;
+    });
 }
 
 async fn a_handler_that_waits_for_ever_goes_with_the_server_and_not_before(rt: Arc<dyn Runtime>) {
