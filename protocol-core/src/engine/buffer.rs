@@ -48,6 +48,8 @@ pub(crate) struct Buffer {
     frames: VecDeque<(Frame, Compression)>,
     bytes: usize,
     compressible: bool,
+    /// A message was refused, and nobody has heard that there is room again.
+    starved: bool,
 }
 
 impl Buffer {
@@ -56,6 +58,34 @@ impl Buffer {
         self.frames.is_empty()
             || (self.frames.len() + frames <= limits.max_frames
                 && self.bytes.saturating_add(bytes) <= limits.max_bytes)
+    }
+
+    /// Takes the frames of one message, `bytes` long in all: every one of them or none.
+    ///
+    /// # Errors
+    /// [`SendError::Full`].
+    pub(crate) fn offer(
+        &mut self,
+        frames: impl ExactSizeIterator<Item = Frame>,
+        bytes: usize,
+        compression: Compression,
+        limits: &BufferLimits,
+    ) -> Result<(), SendError> {
+        if !self.has_room(frames.len(), bytes, limits) {
+            self.starved = true;
+            return Err(SendError::Full);
+        }
+        frames.for_each(|frame| self.push(frame, compression));
+        Ok(())
+    }
+
+    /// Whether who was refused should try again, which is said once: at the limit itself it would have to wait again
+    /// after every frame.
+    pub(crate) fn has_room_again(&mut self, limits: &BufferLimits) -> bool {
+        let again =
+            self.starved && self.frames.len() <= limits.max_frames / 2 && self.bytes <= limits.max_bytes / 2;
+        self.starved &= !again;
+        again
     }
 
     /// Whether any of the frames may be compressed.
@@ -92,17 +122,11 @@ impl Buffer {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { starved: self.starved, ..Self::default() };
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()
-    }
-
-    /// Whether a sender that had to wait for room should try again: at the limit itself it would have to wait again
-    /// after every frame.
-    pub(crate) fn is_half_empty(&self, limits: &BufferLimits) -> bool {
-        self.frames.len() <= limits.max_frames / 2 && self.bytes <= limits.max_bytes / 2
     }
 
     pub(crate) fn bytes(&self) -> usize {

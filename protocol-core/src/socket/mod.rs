@@ -11,6 +11,7 @@ mod acks;
 mod args;
 mod attachments;
 pub mod client;
+mod compound;
 mod decode;
 mod encode;
 mod from_args;

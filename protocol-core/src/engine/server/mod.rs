@@ -59,8 +59,6 @@ pub struct Session {
     link: Link,
     closing: Option<Closing>,
     buffer: Buffer,
-    /// A message was refused with [`SendError::Full`] and nobody has heard that there is room again.
-    starved: bool,
     /// While a pong is awaited, the first packet of another kind extends the wait, once (REFERENCE 1.13).
     extension_left: bool,
     timers: Timers<Timer, 5>,
@@ -169,7 +167,6 @@ impl Session {
             link,
             closing: None,
             buffer: Buffer::default(),
-            starved: false,
             extension_left: false,
             timers: Timers::new(),
             outputs: VecDeque::new(),
@@ -261,12 +258,8 @@ impl Session {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
-        if !self.buffer.has_room(frames.len(), bytes, &self.config.buffer) {
-            self.starved = true;
-            return Err(SendError::Full);
-        }
-        frames.for_each(|frame| self.queue(frame, compression));
-        Ok(())
+        let frames = frames.inspect(|frame| self.observed.note_created(frame));
+        self.buffer.offer(frames, bytes, compression, &self.config.buffer)
     }
 
     /// Queues frames even in a full queue: for news that must not get lost, and that something else bounds.
@@ -524,8 +517,7 @@ impl Session {
     }
 
     fn announce_room(&mut self) {
-        if self.starved && self.buffer.is_half_empty(&self.config.buffer) {
-            self.starved = false;
+        if self.buffer.has_room_again(&self.config.buffer) {
             self.outputs.push_back(Output::Event(Event::Drained));
         }
     }

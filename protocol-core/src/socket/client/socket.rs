@@ -154,7 +154,7 @@ impl<W> Context<'_, W> {
     /// Sends a packet of the protocol, of which there is one for each change of a socket's state.
     pub(super) fn send(&mut self, encoded: &Encoded) {
         if let Some(session) = &mut self.session {
-            session.send_unbounded(encoded.frames());
+            session.send_past_limit(encoded.frames(), encoded.compression());
         }
     }
 }

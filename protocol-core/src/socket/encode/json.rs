@@ -7,12 +7,10 @@ use alloc::vec::Vec;
 use core::fmt::{self, Display, Write};
 
 use bytes::Bytes;
-use serde::ser::{
-    Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
-    SerializeTupleStruct, SerializeTupleVariant, Serializer,
-};
+use serde::ser::{Error, Serialize, Serializer};
 
 use super::EncodeError;
+use crate::socket::compound::compound;
 use crate::socket::json::plain;
 use crate::socket::placeholder;
 
@@ -274,6 +272,19 @@ impl Compound<'_> {
         value.serialize(Json { out, attachments: attachments.as_deref_mut(), place: *place })
     }
 
+    #[inline]
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        self.separate();
+        self.value(value)
+    }
+
+    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
+        self.separate();
+        key.serialize(Json { out: self.out, attachments: None, place: Place::Key })?;
+        self.out.push(b':');
+        Ok(())
+    }
+
     fn field<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), EncodeError> {
         if self.place != Place::Raw {
             self.separate();
@@ -294,73 +305,7 @@ impl Compound<'_> {
     }
 }
 
-macro_rules! elements {
-    ($($part:ident $method:ident)*) => {$(
-        impl $part for Compound<'_> {
-            type Ok = ();
-            type Error = EncodeError;
-
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-                self.separate();
-                self.value(value)
-            }
-
-            fn end(self) -> Result<(), EncodeError> {
-                self.close()
-            }
-        }
-    )*};
-}
-
-elements! {
-    SerializeSeq serialize_element
-    SerializeTuple serialize_element
-    SerializeTupleStruct serialize_field
-    SerializeTupleVariant serialize_field
-}
-
-macro_rules! fields {
-    ($($part:ident)*) => {$(
-        impl $part for Compound<'_> {
-            type Ok = ();
-            type Error = EncodeError;
-
-            fn serialize_field<T: Serialize + ?Sized>(
-                &mut self,
-                key: &'static str,
-                value: &T,
-            ) -> Result<(), EncodeError> {
-                self.field(key, value)
-            }
-
-            fn end(self) -> Result<(), EncodeError> {
-                self.close()
-            }
-        }
-    )*};
-}
-
-fields! { SerializeStruct SerializeStructVariant }
-
-impl SerializeMap for Compound<'_> {
-    type Ok = ();
-    type Error = EncodeError;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
-        self.separate();
-        key.serialize(Json { out: self.out, attachments: None, place: Place::Key })?;
-        self.out.push(b':');
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), EncodeError> {
-        self.close()
-    }
-}
+compound!(Compound);
 
 /// Appends a JSON string.
 #[inline]

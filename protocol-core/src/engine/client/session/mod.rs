@@ -62,8 +62,6 @@ pub struct Session {
     /// An orderly close was asked for and has to wait: for the handshake, the buffer, or the end of an upgrade.
     closing: bool,
     buffer: Buffer,
-    /// A message was refused with [`SendError::Full`] and nobody has heard that there is room again.
-    starved: bool,
     /// The number of this session among those of its client.
     number: u32,
     next_lane: u32,
@@ -160,7 +158,6 @@ impl Session {
             link: Link::Closed,
             closing: false,
             buffer: Buffer::default(),
-            starved: false,
             number: memory.sessions,
             next_lane: 0,
             websocket_worked: memory.websocket_worked,
@@ -261,19 +258,14 @@ impl Session {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
-        if !self.buffer.has_room(frames.len(), bytes, &self.config.buffer) {
-            self.starved = true;
-            return Err(SendError::Full);
-        }
-        frames.for_each(|frame| self.buffer.push(frame, compression));
-        Ok(())
+        self.buffer.offer(frames, bytes, compression, &self.config.buffer)
     }
 
     /// Queues the frames of one message past the limits: for what belongs to the protocol, of which the caller bounds the
     /// number. Does nothing on a session that does not take messages.
-    pub(crate) fn send_unbounded(&mut self, frames: impl Iterator<Item = Frame>) {
+    pub(crate) fn send_past_limit(&mut self, frames: impl Iterator<Item = Frame>, compression: Compression) {
         if self.is_open() {
-            frames.for_each(|frame| self.buffer.push(frame, Compression::Allowed));
+            frames.for_each(|frame| self.buffer.push(frame, compression));
         }
     }
 
@@ -551,8 +543,7 @@ impl Session {
     }
 
     fn announce_room(&mut self) {
-        if self.starved && self.buffer.is_half_empty(&self.config.buffer) {
-            self.starved = false;
+        if self.buffer.has_room_again(&self.config.buffer) {
             self.outputs.push_back(Output::Event(Event::Drained));
         }
     }

@@ -581,11 +581,10 @@ impl Session {
     /// What its behaviour depends on, but for the numbers of its lanes.
     pub(super) fn print(&self, now: Instant) -> String {
         format!(
-            "{:?} {:?} {:?} {} {} {:?}",
+            "{:?} {:?} {:?} {} {:?}",
             self.link,
             self.closing,
             self.buffer,
-            self.starved,
             self.extension_left,
             self.timers.remaining(now)
         )
