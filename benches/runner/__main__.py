@@ -15,6 +15,7 @@ import machine
 import measure
 import plot
 import report
+from plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +59,8 @@ def execute(args):
     data["machine"] = machine.describe(ROOT)
     data["config"] = {"reps": args.reps, "secs": args.secs, "warm_secs": args.warm_secs, "pin": args.pin}
     data["missing"] = dict(item.split("=", 1) for item in args.missing)
+    plan = Plan.of(ROOT, args, data["missing"])
+    record(data, plan, args.codec)
     args.out.parent.mkdir(parents=True, exist_ok=True)
 
     def save():
@@ -66,12 +69,22 @@ def execute(args):
     if args.codec:
         data["codec"] = codec.run(ROOT, args.quick)
         save()
-    measure.run(ROOT, args, data, save)
+    measure.run(ROOT, args, plan, data, save)
     text = report.everything(data)
     args.out.with_suffix(".md").write_text(text + "\n")
     print(text)
     print(f"\nraw: {args.out}", file=sys.stderr)
     return report.exit_code(data)
+
+
+def record(data, plan, codec):
+    """When and how each part of the file was measured; what is merged later has conditions of its own."""
+    when = {key: data["machine"][key] for key in ("date", "commit", "load1_at_start")}
+    parts = data.setdefault("parts", {})
+    if codec:
+        parts["parsers"] = when
+    for what in plan.parts():
+        parts[what] = {**when, **data["config"], **({"reps": 1} if what == "sweeps" else {})}
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 import math
 from html import escape
 
-from report import SCENARIOS, SERVERS, key_of
+from report.figures import SCENARIOS, SERVERS, key_of
 
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 150, 44, 52
-COLOURS = {"tokio": "#c2410c", "async-std": "#ea9a2d", "floor": "#475569", "floor-1w": "#94a3b8", "socketioxide": "#2563eb",
+COLOURS = {"tokio": "#c2410c", "tokio-current": "#f97316", "async-std": "#ea9a2d", "floor": "#475569", "floor-1w": "#94a3b8", "socketioxide": "#2563eb",
            "socketioxide-nodelay": "#7dd3fc", "node": "#15803d", "node-native": "#86efac", "bun": "#a21caf", "python": "#854d0e"}
 
 

@@ -60,7 +60,10 @@ pub(crate) fn run(chosen: &[Suite], report: &mut Report) -> io::Result<()> {
     }
     for suite in Suite::ALL.iter().filter(|suite| chosen.contains(suite)) {
         match suite {
-            Suite::Unit => cargo_test("unit tests", &["--lib", "--bins"], report)?,
+            Suite::Unit => {
+                cargo_test("unit tests", &["--lib", "--bins"], report)?;
+                bench_report(report)?;
+            }
             Suite::Behaviour => cargo_test("behaviour suites", &["--test", "*"], report)?,
             Suite::Doc => cargo_test("doc tests", &["--doc"], report)?,
             Suite::Interop => interop(report)?,
@@ -73,6 +76,18 @@ pub(crate) fn run(chosen: &[Suite], report: &mut Report) -> io::Result<()> {
 fn cargo_test(name: &str, targets: &[&str], report: &mut Report) -> io::Result<()> {
     let command = Command::cargo(&["test", "--workspace", "--no-fail-fast"]).args(targets);
     report.run_tests(name, &command, Ignored::ByChoice).map(drop)
+}
+
+/// What judges a benchmark, by figures that were made up. Python's standard library is enough.
+fn bench_report(report: &mut Report) -> io::Result<()> {
+    const NAME: &str = "unit tests, report of the benchmark";
+    match tools::python() {
+        Ok(python) => {
+            let tests = ["-m", "unittest", "discover", "benches/runner"];
+            report.run(NAME, &Command::new(python).args(&tests)).map(drop)
+        }
+        Err(missing) => report.skip(NAME, &missing),
+    }
 }
 
 /// Where the suites with other people's clients are.

@@ -1,0 +1,49 @@
+"""What a run says about a row and a scenario: the median of its repetitions, the tail, what overtook."""
+import statistics
+import tomllib
+from pathlib import Path
+
+BENCHES = Path(__file__).resolve().parents[2]
+SCENARIOS = tomllib.loads((BENCHES / "scenarios.toml").read_text())
+SERVERS = tomllib.loads((BENCHES / "servers.toml").read_text())
+CODEC = tomllib.loads((BENCHES / "codec.toml").read_text())
+MAIN = [name for name, scenario in SCENARIOS.items() if "sweep" not in scenario]
+# Those in which something is done that takes its time.
+OPERATIONS = [name for name in MAIN if name not in ("idle", "heartbeat")]
+
+
+def key_of(scenario):
+    return SCENARIOS[scenario].get("key", "cpu_us")
+
+
+def samples_of(data, row, scenario):
+    return data["results"].get(row, {}).get(scenario, [])
+
+
+def median(data, row, scenario, key=None):
+    key = key or key_of(scenario)
+    values = [sample[key] for sample in samples_of(data, row, scenario) if key in sample]
+    return statistics.median(values) if values else None
+
+
+def rows_of(data, kind):
+    return [name for name, server in SERVERS.items() if server["kind"] == kind and name in data["results"]]
+
+
+def cheapest(data, kind, scenario):
+    found = [(value, row) for row in rows_of(data, kind) if (value := median(data, row, scenario)) is not None]
+    return min(found, default=(None, None))
+
+
+def tail_of(data, row, scenario):
+    """p99 as a multiple of p50: the median of the repetitions."""
+    ratios = [sample["p99_us"] / sample["p50_us"] for sample in samples_of(data, row, scenario) if sample.get("p50_us")]
+    return statistics.median(ratios) if ratios else None
+
+
+def overtaken_of(data, row, scenario):
+    """How many messages overtook an older one in all repetitions, and of how many. `None` where that was not counted."""
+    if not SCENARIOS[scenario].get("ordered"):
+        return None
+    samples = [sample for sample in samples_of(data, row, scenario) if "overtaken" in sample]
+    return (sum(s["overtaken"] for s in samples), sum(s["completed"] for s in samples)) if samples else None

@@ -1,0 +1,25 @@
+"""What was measured where, when, and with what."""
+
+
+def machine(data):
+    m = data["machine"]
+    lines = [
+        f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, {m['kernel']}, loopback.",
+        f"{m['rustc']}; Node.js {m['node']}; Bun {m['bun']}.",
+        f"{', '.join(m['rust_peers'])}.",
+        f"{', '.join(m['npm_peers'])}.",
+        f"{', '.join(m['python_peers'])}.",
+    ]
+    # Before a file said so of each of its parts, it said it of the last.
+    parts = data.get("parts") or {"everything": {**m, **data["config"]}}
+    lines += [f"{what}: {part['date']}, commit {part['commit']}, load average at the start {part['load1_at_start']}{of(part)}."
+              for what, part in parts.items()]
+    return "\n".join(f"- {text}" for text in lines)
+
+
+def of(part):
+    if "reps" not in part:
+        return ""
+    times = "once" if part["reps"] == 1 else f"{part['reps']} repetitions"
+    return (f"; {times}, at most {part['secs']:g} s after {part['warm_secs']:g} s of warm-up, server and load generator pinned to cores "
+            f"{part['pin']}")

@@ -1,0 +1,49 @@
+"""Ours against the targets of scenarios.toml."""
+import math
+
+from .figures import MAIN, SCENARIOS, cheapest, median, overtaken_of, rows_of, tail_of
+from .markdown import fixed, fmt, table
+
+HEAD = ["scenario", "ours", "FLOOR", "best peer", "ours / FLOOR", "at most", "ours / best peer", "at most", "p99 / p50", "at most",
+        "overtaken", ""]
+
+
+def verdicts(data):
+    """Ratios in one run, to the cheaper floor row and to the best peer; the tail; the order."""
+    tables = []
+    for ours in rows_of(data, "ours"):
+        body = [row for scenario in MAIN if (row := judged(data, ours, scenario))]
+        if body:
+            unit = "server CPU µs per operation (delivery, connect, heartbeat), memory in KiB"
+            tables.append(f"`{ours}`, {unit}:\n\n{table(HEAD, body)}")
+    return "\n\n".join(tables)
+
+
+def judged(data, ours, scenario):
+    value = median(data, ours, scenario)
+    if value is None:
+        return None
+    wanted = SCENARIOS[scenario]
+    floor, (peer, name) = cheapest(data, "floor", scenario)[0], cheapest(data, "peer", scenario)
+    cells, missed = [], []
+    for what, reference in (("floor", floor), ("peer", peer)):
+        ratio = value / reference if reference else None
+        if ratio is not None and round(ratio, 2) > wanted.get(what, math.inf):
+            missed.append(what)
+        cells += [fixed(ratio), fixed(wanted.get(what))]
+    tail, overtaken = tail_of(data, ours, scenario), overtaken_of(data, ours, scenario)
+    if tail is not None and round(tail, 1) > wanted.get("tail", math.inf):
+        missed.append("p99")
+    if overtaken and overtaken[0]:
+        missed.append("order")
+    cells += [fixed(tail, 1), fixed(wanted.get("tail"), 0), "–" if overtaken is None else f"{overtaken[0]:,} of {overtaken[1]:,}"]
+    beside = f"{fmt(peer)} ({name})" if name else "–"
+    return [wanted["title"], fmt(value), fmt(floor), beside, *cells, verdict(wanted, floor, peer, missed)]
+
+
+def verdict(wanted, floor, peer, missed):
+    if missed:
+        return f"**missed**: {', '.join(missed)}"
+    # Without the rows to compare with, nothing is met.
+    compared = "peer" in wanted and peer and (floor or "floor" not in wanted)
+    return "met" if compared else ""
