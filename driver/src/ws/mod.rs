@@ -271,6 +271,11 @@ impl Ws {
         Err(end)
     }
 
+    /// Whether what is queued may have to be compressed first, which takes a while.
+    pub(crate) fn compresses(&self) -> bool {
+        self.deflate.is_some()
+    }
+
     /// Queues a frame to be written with whatever else is queued, compressed if that was agreed, is allowed and pays.
     pub(crate) fn queue(&mut self, frame: &Frame, compression: Compression) {
         let (opcode, payload) = match frame {

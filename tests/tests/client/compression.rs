@@ -6,7 +6,7 @@ use socketio_driver::client::Socket as Mine;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, Bytes, PerMessageDeflate, Socket, WindowBits};
 use socketio_tests::on_every_runtime;
-use socketio_tests::stage::Stage;
+use socketio_tests::stage::{Log, Stage};
 use socketio_tests::tap::{Both, Tap};
 
 use crate::support::{Guest, Way, url};
@@ -179,6 +179,26 @@ async fn what_is_short_or_must_not_be_is_not_compressed(rt: Arc<dyn Runtime>) {
     assert_eq!(sorted(scene.end().await), [(0, 1), (1, 2)]);
 }
 
+async fn nothing_overtakes_what_takes_longer(rt: Arc<dyn Runtime>) {
+    let scene = Scene::new(&rt, Way::Websocket, Some(BOUNDED), Some(BOUNDED)).await;
+    let heard = Log::default();
+    let seen = heard.clone();
+    scene.guest.client.on("number", move |_: Mine, (number, _): (u32, String)| {
+        seen.add(number);
+        async {}
+    });
+    let peer = scene.stage.server.sockets().remove(0);
+    for number in 0..200 {
+        let text = "long ".repeat(number * 7 % 50);
+        peer.compress(number % 3 > 0).emit("number", (number, text)).unwrap();
+    }
+    scene.stage.until("all are there", || heard.len() == 200).await;
+    assert!(heard.lines().iter().enumerate().all(|(at, number)| *number == at.to_string()));
+    drop(peer);
+    let down = scene.end().await.down;
+    assert!(down.compressed > 60 && down.plain > 60, "{down:?}");
+}
+
 /// A client that sends again what is not acknowledged remembers how.
 async fn a_flag_outlives_the_wait_for_a_connection(rt: Arc<dyn Runtime>) {
     let stage = Stage::with(Arc::clone(&rt), |options| options.per_message_deflate(BOUNDED)).await;
@@ -223,6 +243,7 @@ async fn a_message_that_grows_over_the_limit_ends_the_connection(rt: Arc<dyn Run
 
 on_every_runtime!(
     messages_are_compressed_both_ways,
+    nothing_overtakes_what_takes_longer,
     only_who_asks_and_is_answered_compresses,
     what_is_short_or_must_not_be_is_not_compressed,
     a_flag_outlives_the_wait_for_a_connection,

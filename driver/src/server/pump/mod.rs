@@ -136,8 +136,8 @@ impl Pump {
         moved
     }
 
-    /// Tells the core what happened, and carries out what it has to say. Frames go to their websocket at once; the rest
-    /// follows without the lock.
+    /// Tells the core what happened, and carries out what it has to say. Frames go to their websocket at once; the rest,
+    /// and what has to be compressed, follows without the lock.
     fn drain(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
         let Scratch { inputs, outputs, engine_events } = scratch;
         let mut moved = false;
@@ -153,12 +153,7 @@ impl Pump {
                     && let Some(output) = peer.poll_output()
                 {
                     moved = true;
-                    match output {
-                        Output::WsSend(lane, frame, compression) => {
-                            queue(websockets, lane, |ws| ws.queue(&frame, compression))
-                        }
-                        output => outputs.push(output),
-                    }
+                    outputs.extend(queue_plain(websockets, output));
                 }
                 engine_events.extend(std::iter::from_fn(|| peer.poll_engine_event()));
                 peer.poll_timeout()
@@ -304,6 +299,17 @@ fn queue(websockets: &mut [Ws], lane: Lane, act: impl FnOnce(&mut Ws)) {
     if let Some(ws) = websockets.iter_mut().find(|ws| ws.lane == lane) {
         act(ws);
     }
+}
+
+/// Queues a frame on a websocket that does not compress. Gives back whatever else there is to do.
+fn queue_plain(websockets: &mut [Ws], output: Output<Waiter>) -> Option<Output<Waiter>> {
+    let Output::WsSend(lane, frame, compression) = output else { return Some(output) };
+    let ws = websockets.iter_mut().find(|ws| ws.lane == lane)?;
+    if ws.compresses() {
+        return Some(Output::WsSend(lane, frame, compression));
+    }
+    ws.queue(&frame, compression);
+    None
 }
 
 fn ended(lane: Lane, end: End) -> Input {
