@@ -13,7 +13,7 @@ use socketio_core::socket::server::Slot;
 use socketio_core::socket::{Codec, Nsp};
 
 use super::builder::Options;
-use super::net::Network;
+use super::net::{Headers, Network};
 use super::pump::Pump;
 use super::socket::Own;
 use super::stream::Gauge;
@@ -30,6 +30,8 @@ pub(crate) struct Cell {
     pub(crate) handlers: Mutex<Arc<ManagerHandlers>>,
     /// Raised when the pump has ended, or never began.
     pub(crate) ended: Signal,
+    /// The headers of its requests.
+    pub(crate) headers: Headers,
     /// How many streams of events are full.
     pub(crate) full_streams: Gauge,
     state: Mutex<State>,
@@ -91,6 +93,7 @@ impl Cell {
     pub(crate) fn new(runtime: Arc<dyn Runtime>, options: Options, network: Network) -> Self {
         let mut seed = [0; 8];
         runtime.fill_random(&mut seed);
+        let headers = network.headers();
         let state = State {
             manager: Manager::new(options.config.clone(), u64::from_le_bytes(seed)),
             seats: Vec::new(),
@@ -104,6 +107,7 @@ impl Cell {
             options,
             handlers: Mutex::default(),
             ended: Signal::default(),
+            headers,
             full_streams: Gauge::default(),
             state: Mutex::new(state),
         }

@@ -18,6 +18,7 @@ mod builder;
 mod cell;
 pub(crate) mod net;
 mod pump;
+mod settings;
 mod socket;
 mod stream;
 mod transport_options;
@@ -77,7 +78,8 @@ pub enum ManagerEvent {
     Reconnect(u32),
     /// An attempt failed.
     ReconnectError(ConnectError),
-    /// [`Reconnection::max_attempts`] have failed. Nothing happens any more until somebody connects.
+    /// [`Reconnection::max_attempts`] have failed, or no more are [to be made](Socket::set_reconnection). Nothing happens any
+    /// more until somebody connects.
     ReconnectFailed,
     /// The server sent a heartbeat.
     Ping,

@@ -17,7 +17,7 @@ use super::auth::Auth;
 use super::cell::{Cell, Glance, NotConnected};
 use super::stream::{Channel, Events, Gauge, Received};
 use crate::ack::{AckFuture, AckSender, EmitError, Waiter, unsent};
-use crate::dispatch::{Asked, BoxError, ListenerId, Position, Table};
+use crate::dispatch::{Asked, ListenerId, Position, Table};
 use crate::reply;
 use crate::server::operator;
 
@@ -85,7 +85,7 @@ impl Own {
         }
     }
 
-    fn set_auth(&self, auth: Auth) {
+    pub(super) fn set_auth(&self, auth: Auth) {
         let mut place = lock(&self.auth);
         let before =
             if self.over.load(Ordering::Acquire) { auth } else { std::mem::replace(&mut *place, auth) };
@@ -142,21 +142,12 @@ impl Socket {
         self.cell.peek(|manager| manager.buffered_bytes(self.own.slot))
     }
 
-    /// Sets what is sent with CONNECT from the next one on, in the place of the client's.
-    pub fn set_auth<T: Serialize + Send + Sync + 'static>(&self, auth: T) {
-        self.own.set_auth(Auth::value(auth));
-    }
-
-    /// Sets who is asked for what is sent with CONNECT: see
-    /// [`ClientBuilder::auth_with`](crate::ClientBuilder::auth_with).
-    pub fn set_auth_with<F, Fut, T, E>(&self, ask: F)
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        T: Serialize,
-        E: Into<BoxError>,
-    {
-        self.own.set_auth(Auth::ask(ask));
+    /// Forgets what waits to be sent, and says how many events that were: what nobody needs any more after a long time without
+    /// a connection (`socket.sendBuffer = []`). Their acknowledgements fail with
+    /// [`AckError::Disconnected`](crate::AckError::Disconnected). An event that waits for its acknowledgement with
+    /// [`retries`](crate::ClientBuilder::retries) stays.
+    pub fn discard_buffered(&self) -> usize {
+        self.cell.with_manager(|manager, _| manager.discard(self.own.slot)).unwrap_or_default()
     }
 
     // Connecting

@@ -8,6 +8,7 @@ mod lifetimes;
 mod offline;
 mod options;
 mod reconnection;
+mod settings;
 mod streams;
 mod support;
 mod threads;

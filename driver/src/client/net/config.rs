@@ -6,11 +6,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use socketio_core::engine::deflate::PerMessageDeflate;
 use thiserror::Error;
 
-use super::dial::Purpose;
 use super::proxy::Proxy;
 use super::tls::Tls;
 use crate::runtime::{AddressFamily, Connect};
@@ -64,26 +63,6 @@ impl Default for NetworkConfig {
 }
 
 impl NetworkConfig {
-    /// The headers for that purpose, checked.
-    pub(super) fn header_map(&self, purpose: Purpose) -> Result<HeaderMap, SetupError> {
-        let own = match purpose {
-            Purpose::Requests => &self.polling_headers,
-            Purpose::Websocket => &self.websocket_headers,
-        };
-        let mut map = HeaderMap::new();
-        for (name, value) in own.as_ref().unwrap_or(&self.headers) {
-            let invalid = || SetupError::Header { name: name.clone() };
-            let key = HeaderName::try_from(name).map_err(|_| invalid())?;
-            if OURS.contains(&key) {
-                return Err(SetupError::ReservedHeader { name: name.clone() });
-            }
-            let mut value = HeaderValue::try_from(value).map_err(|_| invalid())?;
-            value.set_sensitive(true);
-            map.append(key, value);
-        }
-        Ok(map)
-    }
-
     /// A connection to that host, checked.
     pub(super) fn connect(&self, host: &str, port: u16) -> Result<Connect, SetupError> {
         let mut to = Connect::new(host, port);
@@ -278,44 +257,9 @@ impl fmt::Display for Origin<'_> {
     }
 }
 
-/// What frames a message or switches protocols cannot be the user's.
-const OURS: [HeaderName; 10] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::SEC_WEBSOCKET_ACCEPT,
-    header::SEC_WEBSOCKET_EXTENSIONS,
-    header::SEC_WEBSOCKET_KEY,
-    header::SEC_WEBSOCKET_PROTOCOL,
-    header::SEC_WEBSOCKET_VERSION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn with(name: &str, value: &str) -> NetworkConfig {
-        NetworkConfig { headers: vec![(name.to_owned(), value.to_owned())], ..NetworkConfig::default() }
-    }
-
-    #[test]
-    fn headers_are_checked_by_name_and_value() {
-        for name in ["", "a b", "ä", "a:"] {
-            let error = with(name, "x").header_map(Purpose::Requests).unwrap_err();
-            assert!(matches!(error, SetupError::Header { .. }), "{name}: {error}");
-        }
-        for value in ["a\r\nb: c", "\0", "a\n"] {
-            let error = with("x", value).header_map(Purpose::Requests).unwrap_err();
-            assert!(matches!(error, SetupError::Header { name } if name == "x"), "{value:?}");
-        }
-        for name in ["Upgrade", "connection", "Content-Length", "SEC-WEBSOCKET-KEY", "transfer-encoding"] {
-            let error = with(name, "x").header_map(Purpose::Requests).unwrap_err();
-            assert!(matches!(error, SetupError::ReservedHeader { .. }), "{name}: {error}");
-        }
-        assert_eq!(with("X-Token", "a, b").header_map(Purpose::Requests).unwrap()["x-token"], "a, b");
-    }
 
     #[test]
     fn addresses_are_of_one_family() {
@@ -370,8 +314,8 @@ mod tests {
 
     #[test]
     fn secrets_are_not_printed() {
-        let config = with("authorization", "Bearer hidden");
-        let printed = format!("{config:?} {:?}", config.header_map(Purpose::Requests));
+        let headers = vec![("authorization".to_owned(), "Bearer hidden".to_owned())];
+        let printed = format!("{:?}", NetworkConfig { headers, ..NetworkConfig::default() });
         assert!(printed.contains("authorization") && !printed.contains("hidden"), "{printed}");
     }
 }

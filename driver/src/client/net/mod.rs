@@ -10,6 +10,7 @@ mod encoding;
 mod endpoint;
 mod exchange;
 mod fault;
+mod headers;
 mod proxy;
 mod socks;
 #[cfg(feature = "tls")]
@@ -46,6 +47,7 @@ use crate::ws::Ws;
 use cookies::Jar;
 use dial::{Dialer, Purpose};
 use exchange::{ACCEPTED_ENCODINGS, Answer, Connection, Pool, Unanswered};
+pub(crate) use headers::Headers;
 
 /// How one client reaches its server. Clones share connections.
 #[derive(Clone, Debug)]
@@ -56,10 +58,7 @@ struct Inner {
     runtime: Arc<dyn Runtime>,
     endpoint: Endpoint,
     dialer: Dialer,
-    /// `Host`, credentials and the user's own.
-    headers: HeaderMap,
-    /// The same for websockets.
-    websocket_headers: HeaderMap,
+    headers: Headers,
     protocols: Option<HeaderValue>,
     request_timeout: Option<Duration>,
     deflate: Option<PerMessageDeflate>,
@@ -78,21 +77,11 @@ impl Network {
         endpoint: Endpoint,
         config: NetworkConfig,
     ) -> Result<Self, SetupError> {
-        let mut headers = HeaderMap::new();
-        let host = HeaderValue::try_from(endpoint.authority())
-            .map_err(|_| SetupError::NoHost { url: endpoint.authority().to_owned() })?;
-        headers.insert(header::HOST, host);
-        headers.extend(endpoint.authorization().map(|value| (header::AUTHORIZATION, value.clone())));
-        let mut websocket_headers = headers.clone();
-        // A user's `Host` is for a server that is reached by another name.
-        headers.extend(config.header_map(Purpose::Requests)?);
-        websocket_headers.extend(config.header_map(Purpose::Websocket)?);
         Ok(Self(Arc::new(Inner {
+            headers: Headers::new(&endpoint, &config)?,
             dialer: Dialer::new(Arc::clone(&runtime), endpoint.clone(), &config)?,
             runtime,
             endpoint,
-            headers,
-            websocket_headers,
             protocols: config.protocol_offer()?,
             request_timeout: config.request_timeout,
             deflate: config.per_message_deflate,
@@ -132,6 +121,11 @@ impl Network {
         Box::pin(async move { inner.open_websocket(lane, &target).await })
     }
 
+    /// The headers of its requests. They keep no connection.
+    pub(crate) fn headers(&self) -> Headers {
+        self.0.headers.clone()
+    }
+
     /// Closes the connections that are kept for the next request: there will be none soon.
     pub(crate) fn close_idle(&self) {
         self.0.idle.clear();
@@ -140,7 +134,7 @@ impl Network {
 
 impl Inner {
     async fn request(&self, method: Method, target: &str, body: Bytes) -> Result<(u16, Bytes), Failure> {
-        let mut request = self.head(method.clone(), target, Full::new(body), &self.headers)?;
+        let mut request = self.head(method.clone(), target, Full::new(body), Purpose::Requests)?;
         let headers = request.headers_mut();
         let mut default = |name, value| {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -181,7 +175,7 @@ impl Inner {
     }
 
     async fn open_websocket(&self, lane: Lane, target: &str) -> Result<Ws, Failure> {
-        let mut request = self.head(Method::GET, target, Full::default(), &self.websocket_headers)?;
+        let mut request = self.head(Method::GET, target, Full::default(), Purpose::Websocket)?;
         let key = websocket::key(&*self.runtime);
         websocket::ask(request.headers_mut(), key, self.protocols.as_ref(), self.deflate.as_ref());
         let io = self.dialer.open(Purpose::Websocket).await?;
@@ -196,12 +190,12 @@ impl Inner {
         method: Method,
         target: &str,
         body: Full<Bytes>,
-        headers: &HeaderMap,
+        purpose: Purpose,
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = target.parse().map_err(|error: http::uri::InvalidUri| fault::broken(&error))?;
-        request.headers_mut().clone_from(headers);
+        *request.headers_mut() = self.headers.of(purpose);
         if let Some(jar) = &self.cookies {
             jar.fill(target, request.headers_mut(), self.runtime.unix_time());
         }

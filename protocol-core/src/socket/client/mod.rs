@@ -71,7 +71,8 @@ pub enum Event<W> {
     Reconnect(u32),
     /// An attempt failed. After [`Event::ReconnectFailed`] when it was the last one.
     ReconnectError(ConnectError),
-    /// [`Reconnection::max_attempts`] have failed. Nothing happens any more until somebody connects.
+    /// [`Reconnection::max_attempts`] have failed, or no more are [to be made](Manager::set_reconnection). Nothing happens
+    /// any more until somebody connects.
     ReconnectFailed,
     /// The server sent a heartbeat.
     Ping,

@@ -66,8 +66,13 @@ impl<T: Weight> Queue<T> {
     }
 
     /// Keeps the items that `keep` returns true for.
-    pub(super) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
-        self.items.retain(keep);
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        self.retain_mut(|item| keep(item));
+    }
+
+    /// As [`retain`](Self::retain), with what goes to be taken apart.
+    pub(super) fn retain_mut(&mut self, keep: impl FnMut(&mut T) -> bool) {
+        self.items.retain_mut(keep);
         self.bytes = self.items.iter().map(Weight::bytes).sum();
     }
 

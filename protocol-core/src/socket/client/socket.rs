@@ -505,6 +505,35 @@ impl<W> Socket<W> {
         }
     }
 
+    /// Forgets what is held back, and says how many events that were. What is on its way stays, and so do answers.
+    pub(super) fn discard(&mut self, cx: &mut Context<'_, W>) -> usize {
+        let mut failed = alloc::vec::Vec::new();
+        let mut count = 0;
+        let acks = &mut self.acks;
+        self.outbox.retain(|outgoing| {
+            let Outgoing::Event { ack, .. } = outgoing else { return true };
+            if ack.is_some_and(|ack| matches!(acks.get(ack), Some(Waiter::Retry))) {
+                return true;
+            }
+            count += 1;
+            failed.extend(ack.and_then(|ack| acks.take(ack)));
+            false
+        });
+        self.retries.retain_mut(|item| {
+            if item.in_flight {
+                return true;
+            }
+            count += 1;
+            failed.extend(item.waiter.take().map(Waiter::User));
+            false
+        });
+        for waiter in failed {
+            self.fail(waiter, AckError::Disconnected, cx);
+        }
+        self.announce_room(cx);
+        count
+    }
+
     /// Gives up every acknowledgement: the socket is removed.
     pub(super) fn fail_all(&mut self, cx: &mut Context<'_, W>) {
         let waiting = self.acks.take_all().filter_map(|waiter| match waiter {

@@ -21,13 +21,15 @@ mod sending;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::backoff::Backoff;
 use super::error::{ConnectError, DisconnectReason, ProtocolError};
 use super::socket::{Context, Phase, Socket, Then};
-use super::{Config, Event, SocketConfig, Status, Ticket};
+use super::{Config, Event, Reconnection, SocketConfig, Status, Ticket};
 use crate::engine::Transport;
 use crate::engine::client::{self as engine, CloseReason, Input, Memory, Session};
 use crate::random::Random;
@@ -246,6 +248,33 @@ impl<W> Manager<W> {
             }
         }
         self.drain(now);
+    }
+
+    /// Forgets what a socket holds back, and says how many events that were; their acknowledgements fail. What was handed to
+    /// the connection, or waits for its acknowledgement with retries, stays.
+    pub fn discard(&mut self, slot: Slot) -> usize {
+        self.index(slot).map_or(0, |index| self.with(index, Socket::discard))
+    }
+
+    /// Sets whether, and how, the connection is made again, in the place of [`Config::reconnection`]. Where the next
+    /// attempt is waited for, its time stands; with `None` it is not made, and [`Event::ReconnectFailed`] says so.
+    pub fn set_reconnection(&mut self, reconnection: Option<Reconnection>) {
+        if reconnection.is_none() && matches!(self.state, State::Waiting { .. }) {
+            self.state = State::Stopped;
+            self.backoff.reset();
+            self.event(Event::ReconnectFailed);
+        }
+        Arc::make_mut(&mut self.config).reconnection = reconnection;
+    }
+
+    /// Sets how long making the connection may take, in the place of [`Config::timeout`], from the next attempt on.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        Arc::make_mut(&mut self.config).timeout = timeout;
+    }
+
+    /// Sets the parameters that requests carry, in the place of [`engine::Config::query`], from the next session on.
+    pub fn set_query(&mut self, query: Vec<(String, String)>) {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.config).engine).query = query;
     }
 
     /// Takes what happened below. Whatever a server does wrong becomes outputs.

@@ -114,6 +114,10 @@ fn no_order_of_inputs_and_commands_breaks_the_machines() {
                     2 => manager.handle(Input::WsFrame(lane, Frame::Binary(Bytes::from_static(b"x"))), now),
                     _ => manager.handle(Input::Response(lane, 400, Bytes::new()), now),
                 },
+                19 if below(4) == 0 => match below(2) {
+                    0 => drop(manager.discard(slot)),
+                    _ => manager.set_reconnection((below(2) == 0).then(Reconnection::default)),
+                },
                 _ => {
                     now += ms(below(800));
                     manager.handle_timeout(now);

@@ -46,6 +46,59 @@ fn the_delays_between_attempts_follow_from_the_seed() {
 }
 
 #[test]
+fn how_the_connection_is_made_again_can_be_changed_meanwhile() {
+    let mut client = Client::connected(Config::default());
+    client.cut();
+    client.drain();
+    // The time that is waited already stands.
+    let changed = Reconnection { delay: ms(50), jitter: 0.0, ..Reconnection::default() };
+    client.manager.set_reconnection(Some(changed));
+    assert!(client.skip() >= 500);
+    client.refuse();
+    client.drain();
+    assert_eq!(client.skip(), 100);
+    client.refuse();
+    client.drain();
+    // No more of it.
+    client.manager.set_reconnection(None);
+    assert_eq!(client.drain(), ["ReconnectFailed"]);
+    assert_eq!((client.manager.status(), client.manager.poll_timeout()), (Status::Stopped, None));
+    client.reach("B");
+    client.cut();
+    assert_eq!(client.drain(), ["closed: transport close", "disconnected: transport close"]);
+    assert_eq!(client.manager.status(), Status::Stopped);
+    // And again, without a word since nobody waits.
+    client.manager.set_reconnection(None);
+    client.manager.set_reconnection(Some(changed));
+    assert_eq!(client.drain(), [""; 0]);
+    client.reach("C");
+    client.cut();
+    client.drain();
+    assert_eq!(client.skip(), 50);
+}
+
+#[test]
+fn the_timeout_and_the_query_can_be_changed_for_the_next_attempt() {
+    let mut client = Client::new(Config { reconnection: None, ..Config::default() });
+    let target = |client: &mut Client| {
+        client.manager.connect(ROOT, client.now);
+        match client.manager.poll_output() {
+            Some(Output::WsConnect(_, target)) => target,
+            other => panic!("{other:?}"),
+        }
+    };
+    client.manager.set_query(vec![("token".into(), "a b".into())]);
+    client.manager.set_timeout(Some(ms(30)));
+    assert_eq!(target(&mut client), "/socket.io/?token=a%20b&EIO=4&transport=websocket");
+    client.manager.set_timeout(None);
+    client.manager.set_query(Vec::new());
+    assert_eq!(client.skip(), 30);
+    assert_eq!(client.drain()[0], "close");
+    assert_eq!(target(&mut client), "/socket.io/?EIO=4&transport=websocket");
+    assert_eq!(client.manager.poll_timeout(), None);
+}
+
+#[test]
 fn after_the_last_attempt_nothing_happens_until_somebody_connects() {
     let reconnection = Some(Reconnection { max_attempts: Some(2), ..Reconnection::default() });
     let mut client = Client::new(Config { reconnection, ..Config::default() });

@@ -32,6 +32,56 @@ fn what_was_emitted_offline_is_sent_in_order_when_the_socket_connects() {
 }
 
 #[test]
+fn what_is_held_back_can_be_discarded() {
+    let send_queue = QueueLimits { max_packets: 3, max_bytes: 1000 };
+    let mut client = Client::connected(Config { send_queue, ..Config::default() });
+    client.ask("sent", None);
+    assert_eq!(client.drain(), [r#"420["sent"]"#]);
+    assert_eq!(client.manager.discard(ROOT), 0, "it was handed to the connection");
+    client.server(r#"430[1]"#);
+    assert_eq!(client.drain(), ["acked sent [1]"]);
+    client.cut();
+    client.drain();
+    client.emit("a", 1);
+    client.ask("b", Some(100));
+    client.emit("c", 3);
+    let refused = client.manager.emit(ROOT, "d", &4, Delivery::Reliable, client.now);
+    assert_eq!(refused, Err(EmitError::Full));
+    assert_eq!(client.manager.discard(ROOT), 3);
+    assert_eq!(client.drain(), ["ack failed b: socket has been disconnected", "Drained { slot: Slot(0) }"]);
+    assert_eq!((client.manager.buffered_bytes(ROOT), client.manager.discard(ROOT)), (0, 0));
+    client.emit("e", 5);
+    client.skip(); // when `b` would have been given up
+    client.skip();
+    client.drain();
+    client.welcome();
+    client.server(r#"40{"sid":"B"}"#);
+    assert_eq!(client.drain(), ["connected B", r#"42["e",5]"#]);
+    assert_eq!(client.manager.discard(Slot(7)), 0, "there is no such socket");
+}
+
+#[test]
+fn what_waits_for_its_turn_to_be_retried_can_be_discarded() {
+    let mut client = Client::with(Config::default(), RETRIES);
+    client.reach("A");
+    client.ask("one", None);
+    client.ask("two", None);
+    client.emit("three", 3);
+    assert_eq!(client.drain(), [r#"420["one"]"#]);
+    assert_eq!(client.manager.discard(ROOT), 2, "the first one is on its way");
+    assert_eq!(client.drain(), ["ack failed two: socket has been disconnected"]);
+    client.server(r#"430[1]"#);
+    assert_eq!(client.drain(), ["acked one [1]"]);
+    client.ask("four", None);
+    client.drain();
+    client.cut();
+    client.drain();
+    assert_eq!(client.manager.discard(ROOT), 1, "nothing is on its way any more");
+    assert_eq!(client.drain(), ["ack failed four: socket has been disconnected"]);
+    assert_eq!(client.manager.buffered_bytes(ROOT), 0);
+}
+
+#[test]
 fn what_is_held_back_is_bounded_and_the_limit_has_a_name() {
     let send_queue = QueueLimits { max_packets: 2, max_bytes: 1000 };
     let mut client = Client::new(Config { send_queue, ..Config::default() });
