@@ -1,5 +1,6 @@
 //! Middlewares: who may join, who may not, and who did not wait for the answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -100,13 +101,18 @@ async fn a_client_that_leaves_during_a_middleware_never_joined(rt: Arc<dyn Runti
     let kept: Arc<Mutex<Vec<Socket>>> = Arc::default();
     let (seen, clock, sockets) = (log.clone(), Arc::clone(&stage.rt), Arc::clone(&kept));
     let token = Arc::new(());
+    let has_left = Arc::new(AtomicBool::new(false));
+    let left = Arc::clone(&has_left);
     let captured = Arc::clone(&token);
     stage.server.use_middleware(move |socket: Socket| {
         let (seen, clock, captured) = (seen.clone(), Arc::clone(&clock), Arc::clone(&captured));
+        let left = Arc::clone(&left);
         sockets.lock().unwrap().push(socket.clone());
         async move {
             seen.add("asked");
-            sleep(&*clock, Duration::from_millis(60)).await;
+            while !left.load(Ordering::Relaxed) {
+                sleep(&*clock, Duration::from_millis(5)).await;
+            }
             // Too late: nothing of this may stay.
             socket.join("room");
             let capture = (socket.clone(), captured);
@@ -131,11 +137,13 @@ async fn a_client_that_leaves_during_a_middleware_never_joined(rt: Arc<dyn Runti
         });
     }
     for how in How::ALL {
+        has_left.store(false, Ordering::Relaxed);
         let mut c = stage.client(how).await;
         c.send("0").await;
         log.expect(&stage, &["asked"]).await;
         c.quit().await;
         stage.until("no session", || stage.server.clients_count() == 0).await;
+        has_left.store(true, Ordering::Relaxed);
         log.expect(&stage, &["answered true"]).await;
         stage.is_empty_after(()).await;
         assert!(log.is_empty(), "{:?}", log.lines());
