@@ -172,7 +172,14 @@ impl Cell {
         change: impl FnOnce(&mut Recorded, &mut [Ws]) -> R,
     ) -> Option<R> {
         let mut state = self.lock();
-        websockets.append(&mut state.incoming);
+        if !state.incoming.is_empty() {
+            let mut incoming = std::mem::take(&mut state.incoming);
+            if websockets.is_empty() {
+                *websockets = incoming;
+            } else {
+                websockets.append(&mut incoming);
+            }
+        }
         state.peer.as_mut().map(|peer| change(peer, websockets))
     }
 
@@ -234,6 +241,7 @@ impl Cell {
             let mut state = self.lock();
             let Some(peer) = &mut state.peer else { return };
             peer.handle(Input::WsOpen(ws.lane), now);
+            state.incoming.reserve_exact(1); // nearly always the only one there will be
             state.incoming.push(ws);
             state.rouse()
         };

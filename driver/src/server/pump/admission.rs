@@ -62,6 +62,9 @@ impl Pump {
         if let Some(past) = past {
             socket.restore(past);
         }
+        if self.sockets.is_empty() {
+            self.sockets.reserve_exact(1); // most clients stay with one
+        }
         self.sockets.push((slot, socket.clone(), entered));
         if table.has_connect_middlewares() && !skip {
             self.run(dispatch::admit(table, socket), cx);

@@ -101,7 +101,8 @@ impl Pump {
 
     /// A client whose session began on this websocket.
     pub(crate) fn with_websocket(mut self, ws: Ws) -> Self {
-        self.websockets.push(ws);
+        // Room for this one: a list that grows by itself begins with room for four.
+        self.websockets = vec![ws];
         self
     }
 
