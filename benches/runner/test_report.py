@@ -4,6 +4,7 @@ import unittest
 from pathlib import Path
 
 import heap
+import measure
 import report
 from plan import Plan
 from report.documents import filled
@@ -105,6 +106,18 @@ class Documents(unittest.TestCase):
                                   "sweeps": {"sweep-idle": {"tokio": [point, {"x": 300, "error": "no files"}]}}})
         self.assertIn("| echo, 16 in flight per connection (64 connections, 64 B) | 1.00 | – |", text)
         self.assertIn("| tokio | 0.10 | – | – | 0.004 |", text)
+
+
+class Repetitions(unittest.TestCase):
+    def test_a_slow_peer_is_not_measured_again(self):
+        for kind, took, wanted in (("peer", 11, False), ("peer", 9, True), ("ours", 11, True), ("floor", 11, True)):
+            self.assertIs(measure.is_wanted({"kind": kind}, {}, [{"took_s": took}]), wanted)
+
+    def test_a_scenario_says_how_often_and_for_whom(self):
+        once = {"reps": 1, "kinds": ["ours", "peer"]}
+        self.assertTrue(measure.is_wanted({"kind": "ours"}, once, []))
+        self.assertFalse(measure.is_wanted({"kind": "ours"}, once, [{"took_s": 1}]))
+        self.assertFalse(measure.is_wanted({"kind": "floor"}, once, []))
 
 
 class Plans(unittest.TestCase):
