@@ -35,7 +35,7 @@ class Verdicts(unittest.TestCase):
 
     def test_a_tail_of_three_medians_is_met_and_a_longer_one_missed(self):
         self.assertEqual(verdict([echo(1, p99=2400)]), "met")
-        self.assertEqual(verdict([echo(1, p99=2500)]), "**missed**: p99")
+        self.assertEqual(verdict([echo(1, p99=2500)]), "**missed**: p99 (FLOOR 2.0)")
 
     def test_a_single_message_that_overtakes_is_missed(self):
         self.assertEqual(verdict([echo(1), echo(1, overtaken=1), echo(1)]), "**missed**: order")
