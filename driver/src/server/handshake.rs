@@ -88,7 +88,7 @@ impl Handshake {
     /// # Errors
     /// When they are not a `T`.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        self.auth.decode()
+        self.auth.decode_owned()
     }
 
     /// The client's address, if the server it came through knows it. Other servers tell it without the port, which is

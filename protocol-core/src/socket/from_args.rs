@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use super::{Args, ArgsError};
 
 /// What a handler or an acknowledgement takes: any type that deserializes, by the rule of [`Args::decode`], or [`Args`]
-/// for the raw arguments, to look at them one by one or to pass them on.
+/// for the raw arguments, to look at them one by one or to pass them on. Half of a surrogate pair, which JavaScript can put
+/// into a string, is U+FFFD in a type and what it was in [`Args`].
 #[diagnostic::on_unimplemented(
     message = "arguments cannot be decoded into `{Self}`",
     note = "take a type that implements `serde::Deserialize` and borrows nothing (a tuple for several arguments), or `Args`"
@@ -20,7 +21,11 @@ pub trait FromArgs: Sized {
 
 impl<T: DeserializeOwned> FromArgs for T {
     fn from_args(args: &Args) -> Result<Self, ArgsError> {
-        args.decode()
+        args.decode().or_else(|error| match args.mended() {
+            // A copy, of which nothing can be borrowed.
+            Some(mended) => mended.decode(),
+            None => Err(error),
+        })
     }
 }
 

@@ -17,6 +17,7 @@ mod encode;
 mod from_args;
 mod json;
 mod limits;
+mod mend;
 pub(crate) mod msgpack;
 mod nsp;
 mod packet;

@@ -8,10 +8,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::args::Raw;
+use super::mend::mend;
 use super::msgpack::Reader;
 use crate::Str;
 use crate::engine::http::Pairs;
@@ -83,6 +85,18 @@ impl Payload {
             Repr::Json(text) => serde_json::from_str(text).map_err(PayloadError::new),
             Repr::Msgpack(bytes) => T::deserialize(&mut Reader::new(bytes)).map_err(PayloadError::new),
         }
+    }
+
+    /// The value as a `T` that borrows nothing: unlike with [`decode`](Self::decode), half of a surrogate pair in a string is
+    /// U+FFFD and no error.
+    ///
+    /// # Errors
+    /// [`PayloadError`] when it does not fit `T`.
+    pub fn decode_owned<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        self.decode().or_else(|error| match &self.0 {
+            Repr::Json(text) => mend(text).map_or(Err(error), |mended| Self::json(mended.into()).decode()),
+            Repr::Msgpack(_) => Err(error),
+        })
     }
 
     /// The value as it was received.

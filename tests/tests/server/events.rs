@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{Args, Bytes, EmitError, Event, Socket};
+use socketio_driver::{Ack, Args, Bytes, EmitError, Event, Socket};
 use socketio_tests::client::How;
 use socketio_tests::stage::{Log, Stage};
 use socketio_tests::{logs, on_every_runtime};
@@ -80,6 +80,27 @@ async fn bytes_anywhere_in_the_arguments_are_attachments(rt: Arc<dyn Runtime>) {
         c.send_binary(b"\x00\xff pixels").await;
         c.expect(r#"51-["copy",7,{"name":"cat!","size":[2,1],"data":{"_placeholder":true,"num":0}}]"#).await;
         assert_eq!(c.attachment().await, b"\x00\xff pixels");
+        stage.is_empty_after(c).await;
+    }
+}
+
+/// JavaScript cuts texts between the halves of a character. What is left of one must not cost the whole event.
+async fn half_of_a_surrogate_pair_is_a_replacement_character(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    stage.server.on("say", |socket: Socket, (text, picture): (String, Picture)| async move {
+        let name = socket.handshake().auth::<Value>().unwrap()["name"].clone();
+        Ack((text, picture.name, picture.data.len(), name))
+    });
+    for how in How::ALL {
+        let mut c = stage.client(how).await;
+        c.send(r#"0{"name":"\udc4b"}"#).await;
+        assert!(c.packet().await.starts_with("0{"));
+        c.send(
+            r#"51-7["say","\ud83d\ud83d\ude00 \\ud83d",{"name":"\udc4b","data":{"_placeholder":true,"num":0}}]"#,
+        )
+        .await;
+        c.send_binary(b"pixels").await;
+        c.expect("37[\"\u{fffd}\u{1f600} \\\\ud83d\",\"\u{fffd}\",6,\"\u{fffd}\"]").await;
         stage.is_empty_after(c).await;
     }
 }
@@ -197,6 +218,7 @@ on_every_runtime!(
     an_event_with_arguments_of_another_type_is_logged_and_skipped,
     arguments_arrive_as_what_the_handler_takes,
     bytes_anywhere_in_the_arguments_are_attachments,
+    half_of_a_surrogate_pair_is_a_replacement_character,
     handlers_are_called_in_the_order_of_registration_and_catch_all_first,
     reserved_names_cannot_be_emitted,
 );

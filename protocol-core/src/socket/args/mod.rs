@@ -17,6 +17,7 @@ use thiserror::Error;
 use self::list::{Progress, Source, TopLevel};
 pub(crate) use self::transcode::{First, Followed, Listed};
 use super::json::{List, Scanner, Span};
+use super::mend::mend;
 use super::msgpack::Reader;
 use super::{Attachments, DecodeError, Limits};
 use crate::Str;
@@ -196,6 +197,19 @@ impl Args {
                 T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))
             }
         }
+    }
+
+    /// The same arguments without halves of surrogate pairs, if there are any: those are the only valid JSON strings that
+    /// are no text.
+    pub(super) fn mended(&self) -> Option<Self> {
+        let Repr::Json(args) = &self.0 else { return None };
+        let Raw::Json(raw) = self.raw() else { return None };
+        let text = Str::from(alloc::format!("[{}]", mend(raw)?));
+        let mut list = List::default();
+        Scanner::new(&text, 0, usize::MAX, None).list(false, &mut list).ok()?;
+        let mut mended = Self::json(text, list);
+        mended.attach(args.attachments.clone());
+        Some(mended)
     }
 
     /// The first argument alone, as a list of one; of no arguments, none. What an acknowledgement is worth to a
