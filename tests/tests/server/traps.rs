@@ -87,6 +87,18 @@ async fn a_request_of_too_many_headers_is_refused(rt: Arc<dyn Runtime>) {
     }
 }
 
+/// It is refused before it ends: nobody keeps more of it than that.
+async fn a_request_of_too_long_a_head_is_refused(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    for (bytes, end, status) in [(60_000, "\r\n\r\n", 404), (70_000, "", 431)] {
+        let mut http = Http::connect(&*stage.rt, stage.at).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}{end}", "x".repeat(bytes));
+        http.send(head.as_bytes()).await.unwrap();
+        assert_eq!(http.response().await.unwrap().status, status);
+        stage.is_empty_after(http).await;
+    }
+}
+
 /// Trap 37.
 async fn the_request_of_a_session_is_its_first_one_for_life(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
@@ -146,6 +158,7 @@ async fn attachments_may_be_named_twice_and_come_one_by_one(rt: Arc<dyn Runtime>
 
 on_every_runtime!(
     a_refused_upgrade_may_find_nobody_there,
+    a_request_of_too_long_a_head_is_refused,
     a_request_of_too_many_headers_is_refused,
     attachments_may_be_named_twice_and_come_one_by_one,
     error_is_an_event_like_any_other,
