@@ -253,7 +253,11 @@ impl<W> Connection<W> {
         let (name, query) = self.split_query(nsp);
         // Kept for the life of the socket, so it must not pin the buffer it came in. What was decoded has no comma.
         let nsp = Nsp::new(name).unwrap_or_default();
-        let auth = auth.or_else(|| Payload::of_query(query?));
+        let auth = match self.revision {
+            // What stands behind the namespace is not looked at, as in the reference.
+            Revision::V3 => query.and_then(Payload::of_query),
+            Revision::V4 => auth,
+        };
         if self.sockets.iter().any(|socket| socket.nsp == nsp) {
             return Err(ProtocolError::AlreadyConnected(nsp));
         }

@@ -579,7 +579,8 @@ fn the_query_of_a_namespace_is_the_authentication_in_revision_3() {
     rig.gets("40/a?token=abc&x=1,").says(&[r#"1 wants /a with {"token":"abc","x":"1"}"#]);
     assert_eq!(rig.accept(1), "40/a,");
     rig.gets("40/b").says(&["2 wants /b"]);
-    rig.gets(r#"40/c?a=1,{"b":2}"#).says(&[r#"3 wants /c with {"b":2}"#]);
+    rig.gets(r#"40/c?a=1,{"b":2}"#).says(&[r#"3 wants /c with {"a":"1"}"#]);
+    rig.gets(r#"40/d,{"b":2}"#).says(&["4 wants /d"]);
     rig.rejects("40/a?other=1,", ProtocolError::AlreadyConnected(nsp("/a")));
 }
 
