@@ -2,6 +2,7 @@
 //! others. The answer, which needs SHA-1, is the driver's.
 
 use alloc::string::ToString as _;
+use alloc::vec::Vec;
 
 use super::{Header, Request, Response, is_token, list};
 
@@ -20,7 +21,7 @@ pub struct WebsocketRequest<'a> {
 ///
 /// The refusal, after which the connection is closed: 405 if the method is not GET; 400 if the `Upgrade` field is not
 /// `websocket`, the key is not one, the version is neither 13 nor 8 (the versions are then named), or a subprotocol is
-/// not a token.
+/// not a token or is named twice.
 pub fn check_websocket<'a>(request: &Request<'a>) -> Result<WebsocketRequest<'a>, Response> {
     let refuse = |status, text: &str| Err(Response::html_close(status, text.to_string()));
     let header = |name| request.headers.get(name).map(<[u8]>::trim_ascii);
@@ -30,7 +31,9 @@ pub fn check_websocket<'a>(request: &Request<'a>) -> Result<WebsocketRequest<'a>
     if !header("upgrade").is_some_and(|upgrade| upgrade.eq_ignore_ascii_case(b"websocket")) {
         return refuse(400, "Invalid Upgrade header");
     }
-    let Some(key) = header("sec-websocket-key").filter(|key| is_key(key)) else {
+    let mut keys = 0;
+    request.headers.each("sec-websocket-key", &mut |_| keys += 1);
+    let Some(key) = header("sec-websocket-key").filter(|key| is_key(key) && keys == 1) else {
         return refuse(400, "Missing or invalid Sec-WebSocket-Key header");
     };
     if !matches!(header("sec-websocket-version"), Some(b"13" | b"8")) {
@@ -38,9 +41,15 @@ pub fn check_websocket<'a>(request: &Request<'a>) -> Result<WebsocketRequest<'a>
         return refuse(400, "Missing or invalid Sec-WebSocket-Version header")
             .map_err(|refusal| refusal.with([version]));
     }
-    let mut valid = true;
-    request.headers.each("sec-websocket-protocol", &mut |value| valid &= list(value).all(is_token));
-    if !valid {
+    let mut protocols = Vec::new();
+    request
+        .headers
+        .each("sec-websocket-protocol", &mut |value| protocols.extend(list(value).map(<[u8]>::to_vec)));
+    let named = protocols.len();
+    let valid = protocols.iter().all(|protocol| is_token(protocol));
+    protocols.sort_unstable();
+    protocols.dedup();
+    if !valid || protocols.len() < named {
         return refuse(400, "Invalid Sec-WebSocket-Protocol header");
     }
     let protocol = header("sec-websocket-protocol").and_then(|value| list(value).next());
@@ -57,8 +66,6 @@ fn is_key(key: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -105,7 +112,10 @@ mod tests {
             headers[at].1 = bad;
             assert_eq!(status("GET", &headers), Err(400), "{bad}");
         }
-        for bad in ["", "a,", "a b", "a;b"] {
+        assert_eq!(status("GET", &[&GOOD[..], &[GOOD[1]]].concat()), Err(400), "two keys");
+        let twice = [("Sec-WebSocket-Protocol", "a"), ("Sec-WebSocket-Protocol", "b, a")];
+        assert_eq!(status("GET", &[&GOOD[..], &twice].concat()), Err(400), "a protocol twice");
+        for bad in ["", "a,", "a, a", "a b", "a;b"] {
             let headers = [&GOOD[..], &[("Sec-WebSocket-Protocol", bad)]].concat();
             assert_eq!(status("GET", &headers), Err(400), "{bad}");
         }
