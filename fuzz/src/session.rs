@@ -153,7 +153,7 @@ impl World {
             }
             2 => Input::PostBody(self.pick(script), Bytes::copy_from_slice(script.packet(USUAL))),
             3 => Input::PostTooLarge(self.pick(script)),
-            4 => Input::WsOpen(self.open(Kind::Websocket)),
+            4 => Input::WsOpen(self.open(Kind::Websocket), BinaryEncoding::Raw),
             5 => {
                 let lane = self.pick(script);
                 let bytes = script.packet(USUAL);

@@ -211,7 +211,7 @@ impl Rig {
             }
             Step::WsOpen => {
                 let lane = self.open(Kind::Ws);
-                self.peer.handle(Input::WsOpen(lane), now);
+                self.peer.handle(Input::WsOpen(lane, BinaryEncoding::Raw), now);
             }
             Step::Text(text) => self.frame(Frame::Text(text.into())),
             Step::Binary(bytes) => self.frame(Frame::Binary(bytes.into())),

@@ -22,6 +22,7 @@ use socketio_core::engine::http::{
     self as rules, BadRequest, ExistingRequest, HandshakeRequest, Headers, Kind, Refusal, Request, Response,
     Route, RouteConfig,
 };
+use socketio_core::engine::packet::BinaryEncoding;
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{Input, Opening};
 use socketio_core::socket::Payload;
@@ -301,22 +302,24 @@ impl<'a> Exchange<'a> {
         match existing.kind {
             Kind::Get => poll(&cell).await,
             Kind::Post => post(&cell, rules::post_form(&self.fields), body).await,
-            Kind::Upgrade if existing.transport == Transport::Websocket => self.probe(cell, on_upgrade),
+            Kind::Upgrade if existing.transport == Transport::Websocket => {
+                self.probe(cell, existing.binary, on_upgrade)
+            }
             Kind::Upgrade => self.turn_away(on_upgrade),
             Kind::OtherMethod => Answered::Plain(Response::method_not_supported()),
         }
     }
 
     /// A websocket for a session that exists: the core decides whether it is a probe or one too many.
-    fn probe(&self, cell: Arc<Cell>, on_upgrade: Option<OnUpgrade>) -> Answered {
+    fn probe(&self, cell: Arc<Cell>, binary: BinaryEncoding, on_upgrade: Option<OnUpgrade>) -> Answered {
         let Switched { on_upgrade, response, deflate } = match self.switch(on_upgrade) {
             Ok(switched) => switched,
             Err(refused) => return Answered::Plain(refused),
         };
         let hub = self.hub.clone();
-        spawn_upgrade(self.hub, on_upgrade, |io, early| async move {
+        spawn_upgrade(self.hub, on_upgrade, move |io, early| async move {
             let ws = Ws::server(hub.next_lane(), io, early, hub.config.engine.max_payload_bytes);
-            cell.attach(ws.with_deflate(deflate), hub.now());
+            cell.attach(ws.with_deflate(deflate), binary, hub.now());
         });
         Answered::Switched(response, Stage::Later)
     }

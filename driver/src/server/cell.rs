@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use socketio_core::engine::http::Response;
+use socketio_core::engine::packet::BinaryEncoding;
 use socketio_core::engine::server::Input;
 use socketio_core::peer::SendError;
 use socketio_core::{Instant, Lane, Sid};
@@ -236,11 +237,11 @@ impl Cell {
     }
 
     /// Hands a websocket to the pump. If the session is over, dropping it is all there is to say.
-    pub(crate) fn attach(&self, ws: Ws, now: Instant) {
+    pub(crate) fn attach(&self, ws: Ws, binary: BinaryEncoding, now: Instant) {
         let sleeper = {
             let mut state = self.lock();
             let Some(peer) = &mut state.peer else { return };
-            peer.handle(Input::WsOpen(ws.lane), now);
+            peer.handle(Input::WsOpen(ws.lane, binary), now);
             state.incoming.reserve_exact(1); // nearly always the only one there will be
             state.incoming.push(ws);
             state.rouse()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use socketio_core::engine::buffer::BufferLimits;
 use socketio_core::engine::close::TransportFault;
-use socketio_core::engine::packet::Message;
+use socketio_core::engine::packet::{BinaryEncoding, Message};
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{self as engine, Input};
 use socketio_core::peer::Config;
@@ -93,7 +93,7 @@ pub(super) enum InputDef {
     Post(#[serde(with = "LaneDef")] Lane, #[serde(with = "FormDef")] Form),
     PostBody(#[serde(with = "LaneDef")] Lane, #[serde(with = "body")] Bytes),
     PostTooLarge(#[serde(with = "LaneDef")] Lane),
-    WsOpen(#[serde(with = "LaneDef")] Lane),
+    WsOpen(#[serde(with = "LaneDef")] Lane, #[serde(with = "BinaryDef")] BinaryEncoding),
     WsFrame(#[serde(with = "LaneDef")] Lane, #[serde(with = "frame")] socketio_core::engine::packet::Frame),
     WsFault(#[serde(with = "LaneDef")] Lane, #[serde(with = "FaultDef")] TransportFault),
     Flushed(#[serde(with = "LaneDef")] Lane),
@@ -109,6 +109,13 @@ struct LaneDef(u64);
 enum FormDef {
     Text,
     Binary,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "BinaryEncoding", rename_all = "snake_case")]
+enum BinaryDef {
+    Raw,
+    Base64,
 }
 
 #[derive(Serialize, Deserialize)]

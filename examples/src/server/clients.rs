@@ -238,7 +238,7 @@ impl<W> Clients<W> {
                             return Ok(Next::Upgrade(accept, None));
                         }
                         let lane = self.next_lane(&sid, at);
-                        self.handle(Input::WsOpen(lane), now);
+                        self.handle(Input::WsOpen(lane, existing.binary), now);
                         Ok(Next::Upgrade(accept, Some(lane)))
                     }
                     Kind::OtherMethod => Err(Response::method_not_supported()),

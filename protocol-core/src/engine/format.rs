@@ -14,7 +14,8 @@ use super::{Revision, payload};
 pub struct Format {
     /// The protocol revision.
     pub revision: Revision,
-    /// What becomes of binary data on a channel that could carry bytes.
+    /// What becomes of binary data on the transport that the session begins with, and in every answer to a poll, where they
+    /// could carry bytes. A websocket that comes later [says for itself](super::server::Input::WsOpen).
     pub binary: BinaryEncoding,
     /// The callback of a session that polls with script tags.
     pub jsonp: Option<Jsonp>,
@@ -27,11 +28,6 @@ impl Format {
     /// A packet from a websocket.
     pub(crate) fn decode_ws(&self, frame: Frame) -> Result<Packet, DecodeError> {
         Packet::decode(self.revision, frame)
-    }
-
-    /// A frame as a websocket carries it.
-    pub(crate) fn encode_ws(&self, frame: Frame) -> Frame {
-        frame.into_wire(self.revision, self.binary)
     }
 
     /// The answer to a poll.

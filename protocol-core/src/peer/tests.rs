@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::*;
 use crate::engine::buffer::BufferLimits;
 use crate::engine::format::Format;
+use crate::engine::packet::BinaryEncoding;
 use crate::engine::payload_v3::Form;
 use crate::engine::server::Input;
 use crate::socket::{Codec, Nsp};
@@ -216,7 +217,7 @@ fn attachments_follow_their_event_in_one_piece() {
 #[test]
 fn the_upgrade_is_told() {
     let mut rig = Rig::polling();
-    rig.handle(Input::WsOpen(Lane(0))).frame("2probe").frame("5").send("a");
+    rig.handle(Input::WsOpen(Lane(0), BinaryEncoding::Raw)).frame("2probe").frame("5").send("a");
     rig.says(&["0> 3probe", "upgraded to websocket", r#"0> 42["a"]"#]);
     assert_eq!(rig.peer.transport(), Some(Transport::Websocket));
 }
@@ -704,6 +705,8 @@ fn as_many_namespaces_as_the_limit_can_be_joined() {
 fn whoever_comes_after_the_end_is_turned_away() {
     let mut rig = Rig::polling();
     rig.does(Peer::shut_down).said.clear();
-    rig.handle(Input::Poll(Lane(1))).handle(Input::WsOpen(Lane(2))).says(&["1: 400", "2: close"]);
+    rig.handle(Input::Poll(Lane(1)))
+        .handle(Input::WsOpen(Lane(2), BinaryEncoding::Raw))
+        .says(&["1: 400", "2: close"]);
     assert_eq!(rig.peer.poll_timeout(), None);
 }

@@ -18,6 +18,7 @@ use socketio_core::engine::client::{Failure, Input as ClientInput, Output as Cli
 use socketio_core::engine::format::Format;
 use socketio_core::engine::handshake::Transports;
 use socketio_core::engine::http::{Query, Refusal, Response};
+use socketio_core::engine::packet::BinaryEncoding;
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{Input as ServerInput, Opening};
 use socketio_core::engine::{Transport, close::TransportFault};
@@ -399,7 +400,7 @@ impl World {
             Some(index) => {
                 self.wires.entry(lane).or_default().peer = Some(index);
                 if let Some(peer) = &mut self.peers[index] {
-                    peer.handle(ServerInput::WsOpen(lane), self.now);
+                    peer.handle(ServerInput::WsOpen(lane, BinaryEncoding::Raw), self.now);
                 }
             }
             None => {

@@ -7,7 +7,7 @@ use crate::engine::Transport;
 use crate::engine::buffer::Compression;
 use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::http::Response;
-use crate::engine::packet::{Frame, Message};
+use crate::engine::packet::{BinaryEncoding, Frame, Message};
 use crate::engine::payload_v3::Form;
 
 /// What the driver tells a session.
@@ -22,8 +22,9 @@ pub enum Input {
     PostBody(Lane, Bytes),
     /// The body of a POST is over [`Config::max_payload_bytes`](super::Config::max_payload_bytes).
     PostTooLarge(Lane),
-    /// A websocket with this session's id was opened.
-    WsOpen(Lane),
+    /// A websocket with this session's id was opened, which wants binary data like this: what its own request says counts,
+    /// not what the session began with.
+    WsOpen(Lane, BinaryEncoding),
     /// A message arrived on a websocket.
     WsFrame(Lane, Frame),
     /// A websocket broke its rules or its connection. The lane is done.
@@ -42,7 +43,7 @@ impl Input {
             | Self::Post(lane, _)
             | Self::PostBody(lane, _)
             | Self::PostTooLarge(lane)
-            | Self::WsOpen(lane)
+            | Self::WsOpen(lane, _)
             | Self::WsFrame(lane, _)
             | Self::WsFault(lane, _)
             | Self::Flushed(lane)

@@ -43,7 +43,7 @@ use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
 use super::http::Response;
-use super::packet::{DecodeError, Frame, Packet, Purpose};
+use super::packet::{BinaryEncoding, DecodeError, Frame, Packet, Purpose};
 use super::payload_v3::Form;
 use super::timers::{Name, Timers};
 use super::{Revision, Transport};
@@ -78,12 +78,14 @@ enum Link {
 #[derive(Clone, Copy, Debug)]
 struct Websocket {
     lane: Lane,
+    /// What becomes of binary data on it.
+    binary: BinaryEncoding,
     unflushed: usize,
 }
 
 impl Websocket {
-    const fn new(lane: Lane) -> Self {
-        Self { lane, unflushed: 0 }
+    const fn new(lane: Lane, binary: BinaryEncoding) -> Self {
+        Self { lane, binary, unflushed: 0 }
     }
 
     const fn has_room(self) -> bool {
@@ -149,7 +151,7 @@ impl Session {
 
     /// Opens a session on a websocket, which receives the handshake as its first message.
     pub fn websocket(config: Arc<Config>, opening: Opening, lane: Lane, now: Instant) -> Self {
-        let link = Link::Websocket { current: Websocket::new(lane), posting: None };
+        let link = Link::Websocket { current: Websocket::new(lane, opening.format.binary), posting: None };
         let mut session = Self::new(config, &opening, link, now);
         session.queue(session.open_packet(&opening), Compression::Forbidden);
         if let Some(frame) = session.initial_frame() {
@@ -313,7 +315,7 @@ impl Session {
                     self.outputs.push_back(Output::Respond(lane, Response::payload_too_large()));
                 }
             }
-            Input::WsOpen(lane) => self.handle_ws_open(lane, now),
+            Input::WsOpen(lane, binary) => self.handle_ws_open(lane, binary, now),
             Input::WsFrame(lane, frame) => self.handle_ws_frame(lane, frame, now),
             Input::WsFault(lane, fault) => self.handle_ws_end(lane, CloseReason::TransportError(fault)),
             Input::Flushed(lane) => {
@@ -510,7 +512,11 @@ impl Session {
                 let (frame, compression) = self.buffer.pop()?;
                 current.hand_out(&frame);
                 self.observed.note_flushed([&frame].into_iter(), self.buffer.is_empty());
-                Some(Output::WsSend(current.lane, self.format.encode_ws(frame), compression))
+                Some(Output::WsSend(
+                    current.lane,
+                    frame.into_wire(self.format.revision, current.binary),
+                    compression,
+                ))
             }
             Link::Websocket { .. } | Link::Closed => None,
         }

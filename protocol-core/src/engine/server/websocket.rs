@@ -5,15 +5,15 @@ use core::time::Duration;
 use super::{Closing, EngineEvent, Event, Link, Output, Session, Timer, Websocket};
 use crate::engine::buffer::Compression;
 use crate::engine::close::CloseReason;
-use crate::engine::packet::{Frame, Packet, Purpose};
+use crate::engine::packet::{BinaryEncoding, Frame, Packet, Purpose};
 use crate::engine::{Revision, Transport};
 use crate::{Instant, Lane};
 
 impl Session {
-    pub(super) fn handle_ws_open(&mut self, lane: Lane, now: Instant) {
+    pub(super) fn handle_ws_open(&mut self, lane: Lane, binary: BinaryEncoding, now: Instant) {
         match &mut self.link {
             Link::Polling { probe: probe @ None, .. } => {
-                *probe = Some(Websocket::new(lane));
+                *probe = Some(Websocket::new(lane, binary));
                 self.timers.set(Timer::Upgrade, now + self.config.upgrade_timeout);
             }
             // A second websocket, while one is probed or after the upgrade, never harms the session.

@@ -40,6 +40,18 @@ describe("upgrade", { concurrency: 8 }, () => {
     assert.equal(await server.disconnectReason(session.id), "transport close");
   });
 
+  it("each transport says for itself whether it wants base64", async () => {
+    for (const [onPolling, onWebsocket, back] of [["1", undefined, Buffer.from([1, 2])], [undefined, "1", "bAQI="]]) {
+      const session = await Polling.connect(server, "/quiet", { b64: onPolling });
+      const ws = await Ws.open(server, { sid: session.sid, b64: onWebsocket });
+      ws.send("2probe");
+      assert.equal(await ws.next(), "3probe");
+      ws.send("5", `451-/quiet,["message",{"_placeholder":true,"num":0}]`, Buffer.from([1, 2]));
+      assert.equal(await ws.next(), `451-/quiet,["message-back",{"_placeholder":true,"num":0}]`);
+      assert.deepEqual(await ws.next(), back);
+    }
+  });
+
   it("before CONNECT too", async () => {
     const session = await Polling.open(server);
     const ws = await probe(session);

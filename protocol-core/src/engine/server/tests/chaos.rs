@@ -128,7 +128,7 @@ impl Chaos {
             Step::Open => {
                 let lane = self.lane(Kind::Ws);
                 self.websockets = [Some(lane), self.websockets[0]];
-                Some(Input::WsOpen(lane))
+                Some(Input::WsOpen(lane, BinaryEncoding::Raw))
             }
             Step::Frame(index, text) => {
                 self.websockets[index].map(|lane| Input::WsFrame(lane, Frame::Text(text.into())))

@@ -111,8 +111,12 @@ impl Rig {
     }
 
     fn ws(&mut self, lane: u64) -> &mut Self {
+        self.ws_that_wants(lane, BinaryEncoding::Raw)
+    }
+
+    fn ws_that_wants(&mut self, lane: u64, binary: BinaryEncoding) -> &mut Self {
         self.lanes.open(Lane(lane), Kind::Ws, &self.session);
-        self.handle(Input::WsOpen(Lane(lane)))
+        self.handle(Input::WsOpen(Lane(lane), binary))
     }
 
     fn frame(&mut self, lane: u64, text: &str) -> &mut Self {

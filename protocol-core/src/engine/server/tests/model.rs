@@ -284,7 +284,7 @@ impl World {
         let input = match frame {
             ClientFrame::Open => {
                 self.lanes.open(lane, Kind::Ws, &self.session);
-                Input::WsOpen(lane)
+                Input::WsOpen(lane, BinaryEncoding::Raw)
             }
             ClientFrame::Text(text) => Input::WsFrame(lane, Frame::Text(text.into())),
             ClientFrame::Gone => {

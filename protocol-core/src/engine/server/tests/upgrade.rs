@@ -53,6 +53,19 @@ fn the_upgrade_packet_moves_the_session() {
     rig.frame(7, "4a").send("b").says(&["got a", "7> 4b"]);
 }
 
+/// Clients of socket.io 2 in Node.js ask for base64 on polling alone; others on the websocket alone.
+#[test]
+fn each_transport_says_for_itself_how_it_wants_binary() {
+    let polling = Format { binary: BinaryEncoding::Base64, ..Format::V4 };
+    let mut rig = Rig::open(Config::default(), polling, Transport::Polling);
+    rig.ws(7).frame(7, "5").send_binary(&[1, 2]).says(&["upgraded", r#"7> b"\x01\x02""#]);
+    let mut rig = Rig::polling();
+    rig.ws_that_wants(7, BinaryEncoding::Base64)
+        .frame(7, "5")
+        .send_binary(&[1, 2])
+        .says(&["upgraded", "7> bAQI="]);
+}
+
 #[test]
 fn an_upgrade_without_a_probe_is_accepted() {
     Rig::polling().ws(7).frame(7, "5").says(&["upgraded"]).send("a").says(&["7> 4a"]);
