@@ -12,6 +12,7 @@
 
 mod any;
 mod cluster;
+mod deflate;
 mod engine;
 mod http;
 mod peer;
@@ -20,6 +21,7 @@ mod session;
 mod socket;
 
 pub use cluster::cluster;
+pub use deflate::deflate;
 pub use engine::{engine_packet, payload_v3_binary, payload_v3_text, payload_v4, webtransport};
 pub use http::http_route;
 pub use peer::peer;
@@ -32,6 +34,7 @@ pub type Target = fn(&[u8]);
 /// Every target, by the name of its folder in `seeds/` and of its file in `fuzz_targets/`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("cluster", cluster),
+    ("deflate", deflate),
     ("engine_packet", engine_packet),
     ("http_route", http_route),
     ("payload_v3_binary", payload_v3_binary),
