@@ -64,6 +64,7 @@ impl fmt::Debug for Instant {
 }
 
 /// The earlier of two deadlines, where `None` means "never".
+#[inline]
 pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

@@ -35,8 +35,10 @@ struct State {
     requests: Vec<(Lane, Request)>,
     /// Websockets that were opened for this session and that the pump has not taken yet.
     incoming: Vec<Ws>,
-    /// The pump's, while it sleeps.
+    /// The pump's. Kept while it is awake, since it does not change.
     sleeper: Option<Waker>,
+    /// Whether the pump sleeps, and nobody has woken it through here.
+    asleep: bool,
     /// When the pump wakes by itself.
     alarm: Instant,
     /// Whether bodies of POSTs wait: the pump has enough to do.
@@ -65,8 +67,12 @@ impl State {
     /// The pump's waker, if it sleeps and there is something for it to do.
     fn rouse(&mut self) -> Option<Waker> {
         let alarm = self.alarm;
-        let is_idle = self.peer.as_ref().is_some_and(|peer| is_idle(peer, alarm));
-        if is_idle && self.incoming.is_empty() { None } else { self.sleeper.take() }
+        let is_idle = |peer| is_idle(peer, alarm);
+        if !self.asleep || (self.incoming.is_empty() && self.peer.as_ref().is_some_and(is_idle)) {
+            return None;
+        }
+        self.asleep = false;
+        self.sleeper.take()
     }
 }
 
@@ -84,6 +90,7 @@ impl Cell {
             requests: Vec::new(),
             incoming: Vec::new(),
             sleeper: None,
+            asleep: false,
             alarm: Instant::ZERO,
             congested: false,
             poster: None,
@@ -173,6 +180,8 @@ impl Cell {
         change: impl FnOnce(&mut Recorded, &mut [Ws]) -> R,
     ) -> Option<R> {
         let mut state = self.lock();
+        // Its websocket may have woken it, and then it must not be woken again by what its own handlers send.
+        state.asleep = false;
         if !state.incoming.is_empty() {
             let mut incoming = std::mem::take(&mut state.incoming);
             if websockets.is_empty() {
@@ -231,7 +240,11 @@ impl Cell {
         if !state.incoming.is_empty() || state.peer.as_ref().is_some_and(|peer| !is_idle(peer, alarm)) {
             return false;
         }
-        state.sleeper = Some(cx.waker().clone());
+        match &mut state.sleeper {
+            Some(sleeper) => sleeper.clone_from(cx.waker()),
+            sleeper => *sleeper = Some(cx.waker().clone()),
+        }
+        state.asleep = true;
         state.alarm = alarm;
         true
     }
