@@ -6,6 +6,7 @@ mod ack;
 pub mod client;
 mod cluster;
 mod dispatch;
+mod encoding;
 mod reply;
 pub mod runtime;
 mod serve;

@@ -174,8 +174,15 @@ impl<W> Peer<W> {
             }
             return Some(output);
         }
+        if let Some(event) = self.connection.poll_event() {
+            return Some(Output::Event(Event::Socket(event)));
+        }
         let output = self.session.poll_output()?;
-        self.take(output);
+        let output = self.take(output)?;
+        if self.outputs.is_empty() {
+            return Some(output);
+        }
+        self.outputs.push_back(output);
         self.outputs.pop_front()
     }
 
@@ -208,7 +215,7 @@ impl<W> Peer<W> {
 
     /// Whether [`poll_output`](Self::poll_output) would return something.
     pub fn has_output(&self) -> bool {
-        !self.outputs.is_empty() || self.session.has_output()
+        !self.outputs.is_empty() || self.connection.has_event() || self.session.has_output()
     }
 
     /// Lets the client join: see [`Connection::accept`].
@@ -237,7 +244,6 @@ impl<W> Peer<W> {
         data: Option<&T>,
     ) -> Result<(), RefuseError> {
         let encoded = self.connection.refuse(slot, message, data, self.config.socket.codec)?;
-        self.take_events();
         self.answer(&encoded).map_err(|_| RefuseError::Disconnected)
     }
 
@@ -262,19 +268,26 @@ impl<W> Peer<W> {
         self.refuse(slot, message, (self.revision() == Revision::V3).then_some(&object))
     }
 
-    /// Queues an event, or an acknowledgement of one, for a socket.
+    /// Queues an event, or an acknowledgement of one, for a socket. One that is borrowed is shared.
     ///
     /// # Errors
     /// [`SendError::Disconnected`] when the socket has left; [`SendError::Full`] when it is not volatile and does
     /// not fit.
-    pub fn send(&mut self, slot: Slot, encoded: &Encoded, delivery: Delivery) -> Result<(), SendError> {
+    pub fn send(
+        &mut self,
+        slot: Slot,
+        encoded: impl Into<Encoded>,
+        delivery: Delivery,
+    ) -> Result<(), SendError> {
         if !self.connection.is_live(slot) {
             return Err(SendError::Disconnected);
         }
         if delivery == Delivery::Volatile && !self.session.is_writable() {
             return Ok(());
         }
-        Ok(self.session.send_with(encoded.frames(), encoded.bytes_len(), encoded.compression())?)
+        let encoded = encoded.into();
+        let (bytes, compression) = (encoded.bytes_len(), encoded.compression());
+        Ok(self.session.send_with(encoded.into_frames(), bytes, compression)?)
     }
 
     /// Whether a message would leave at once: what [`Delivery::Volatile`] asks.
@@ -405,25 +418,26 @@ impl<W> Peer<W> {
         self.drain(now);
     }
 
-    /// Moves what the two machines have to say into `outputs`, in causal order.
+    /// Lets each of the two machines hear what the other one has to say. Events of the connection stay there until they are
+    /// asked for, or something comes behind them.
     fn drain(&mut self, now: Instant) {
-        self.take_events();
         while let Some(output) = self.session.poll_queued() {
             if let engine::Output::Event(engine::Event::Message(message)) = output {
                 if let Err(error) = self.connection.handle_message(message, &self.config.socket, now) {
                     self.violation(error, now);
                 }
-                self.take_events();
-            } else {
-                self.take(output);
+            } else if let Some(output) = self.take(output) {
+                self.outputs.push_back(output);
             }
         }
         self.connection.watch_idle(&self.config.socket, now);
         self.release_latest();
     }
 
-    fn take(&mut self, output: engine::Output) {
-        let output = match output {
+    /// What an output of the session is to the driver. It comes behind all that is in `outputs`.
+    fn take(&mut self, output: engine::Output) -> Option<Output<W>> {
+        self.take_events();
+        Some(match output {
             engine::Output::Respond(lane, response) => Output::Respond(lane, response),
             engine::Output::Abort(lane) => Output::Abort(lane),
             engine::Output::WsSend(lane, frame, compression) => Output::WsSend(lane, frame, compression),
@@ -431,7 +445,7 @@ impl<W> Peer<W> {
             engine::Output::Event(event) => Output::Event(match event {
                 engine::Event::Upgraded(transport) => Event::Upgraded(transport),
                 // Only `drain` sees messages: none is queued by anything but `handle`.
-                engine::Event::Message(_) => return,
+                engine::Event::Message(_) => return None,
                 engine::Event::Drained => Event::Drained,
                 engine::Event::Closed(reason) => {
                     self.closed = Some(reason);
@@ -441,10 +455,10 @@ impl<W> Peer<W> {
                     Event::Closed(reason)
                 }
             }),
-        };
-        self.outputs.push_back(output);
+        })
     }
 
+    /// Moves the events of the connection to where something is to come behind them.
     fn take_events(&mut self) {
         while let Some(event) = self.connection.poll_event() {
             self.outputs.push_back(Output::Event(Event::Socket(event)));

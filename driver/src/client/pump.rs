@@ -23,7 +23,7 @@ use super::net::Network;
 use super::socket::Socket;
 use crate::ack::Waiter;
 use crate::dispatch::backlog::{Backlog, Weight, weight_of, weight_of_packet};
-use crate::dispatch::{ClientDone, Task};
+use crate::dispatch::{ClientDone, Table, Task};
 use crate::runtime::{BoxFuture, Timer};
 use crate::ws::{End, Ws};
 
@@ -265,7 +265,7 @@ impl Pump {
                 table.event_tasks(&socket, &event, &asked).for_each(|task| self.run(task, cx, now));
                 if table.has_spent(event.name()) {
                     // `table` keeps what is taken away here until the lock is released.
-                    socket.edit(|table| table.off_spent(event.name()));
+                    socket.edit(Table::off_spent);
                 }
                 socket.stream(&event, &asked);
             }

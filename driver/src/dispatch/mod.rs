@@ -7,19 +7,23 @@
 
 pub(crate) mod backlog;
 mod client;
+mod names;
 mod server;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
+use pin_project_lite::pin_project;
 use socketio_core::socket::{Event, FromArgs};
 
+use self::names::Names;
 use crate::ack::AckSender;
 use crate::reply::Reply;
 use crate::server::socket::Socket;
@@ -74,8 +78,7 @@ type SocketHandler<S> = dyn Fn(&S) -> Task<S> + Send + Sync;
 
 /// The handlers of a namespace, or of one socket. Cloned to be changed: registering is rare, dispatching is not.
 pub(crate) struct Table<S: Side = Socket> {
-    /// Looked up by comparing: a table is small, and a hash would read all of a name that a client chose.
-    events: BTreeMap<Arc<str>, Vec<Entry<EventHandler<S>>>>,
+    events: Names<Entry<EventHandler<S>>>,
     any: Vec<Entry<AnyHandler<S>>>,
     outgoing: Vec<Entry<OutgoingHandler<S>>>,
     disconnect: Vec<Entry<ReasonHandler<S>>>,
@@ -87,7 +90,7 @@ pub(crate) struct Table<S: Side = Socket> {
 impl<S: Side> Default for Table<S> {
     fn default() -> Self {
         Self {
-            events: BTreeMap::new(),
+            events: Names::default(),
             any: Vec::new(),
             outgoing: Vec::new(),
             disconnect: Vec::new(),
@@ -171,7 +174,7 @@ impl<S: Side> Table<S> {
         R: Reply,
     {
         let handler = typed(move |socket, args, _: &AckSender| handler(socket, args), Answer::ByReturning);
-        add(self.named(event), Position::Last, handler)
+        self.add_event(event, Entry::new(handler))
     }
 
     pub(crate) fn once<F, T, Fut, R>(&mut self, event: &str, handler: F) -> ListenerId
@@ -181,12 +184,9 @@ impl<S: Side> Table<S> {
         Fut: Future<Output = R> + Send + 'static,
         R: Reply,
     {
-        let id = self.on(event, handler);
-        if let Some(entry) = self.named(event).last_mut() {
-            entry.spent = Some(Arc::default());
-        }
+        let handler = typed(move |socket, args, _: &AckSender| handler(socket, args), Answer::ByReturning);
         self.has_once = true;
-        id
+        self.add_event(event, Entry { spent: Some(Arc::default()), ..Entry::new(handler) })
     }
 
     pub(crate) fn on_with_ack<F, T, Fut>(&mut self, event: &str, handler: F) -> ListenerId
@@ -196,11 +196,13 @@ impl<S: Side> Table<S> {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let handler = move |socket, args, ack: &AckSender| handler(socket, args, ack.again());
-        add(self.named(event), Position::Last, typed(handler, Answer::BySender))
+        self.add_event(event, Entry::new(typed(handler, Answer::BySender)))
     }
 
-    fn named(&mut self, event: &str) -> &mut Vec<Entry<EventHandler<S>>> {
-        self.events.entry(event.into()).or_default()
+    fn add_event(&mut self, event: &str, entry: Entry<EventHandler<S>>) -> ListenerId {
+        let id = entry.id;
+        self.events.add(event, |handlers| handlers.push(entry));
+        id
     }
 
     pub(crate) fn on_any<F, Fut>(&mut self, position: Position, handler: F) -> ListenerId
@@ -236,9 +238,10 @@ impl<S: Side> Table<S> {
             | take(&mut self.outgoing, id)
             | take(&mut self.disconnect, id)
             | self.own.off(id);
-        self.events.retain(|_, handlers| {
-            found |= take(handlers, id);
-            !handlers.is_empty()
+        self.events.retain(|entry| {
+            let is_meant = entry.id == id;
+            found |= is_meant;
+            !is_meant
         });
         found
     }
@@ -249,21 +252,16 @@ impl<S: Side> Table<S> {
     }
 
     /// Takes away the handlers that have run once and may not again.
-    pub(crate) fn off_spent(&mut self, event: &str) {
-        if let Some(handlers) = self.events.get_mut(event) {
-            handlers.retain(|entry| !entry.is_spent());
-            if handlers.is_empty() {
-                self.events.remove(event);
-            }
-        }
+    pub(crate) fn off_spent(&mut self) {
+        self.events.retain(|entry| !entry.is_spent());
     }
 
     pub(crate) fn has_spent(&self, event: &str) -> bool {
-        self.has_once && self.events.get(event).is_some_and(|handlers| handlers.iter().any(Entry::is_spent))
+        self.has_once && self.events.get(event).iter().any(Entry::is_spent)
     }
 
     pub(crate) fn listeners(&self, event: &str) -> Vec<ListenerId> {
-        self.events.get(event).into_iter().flatten().map(|entry| entry.id).collect()
+        self.events.get(event).iter().map(|entry| entry.id).collect()
     }
 
     pub(crate) fn listeners_any(&self) -> Vec<ListenerId> {
@@ -281,7 +279,7 @@ impl<S: Side> Table<S> {
     /// Shows an outgoing event to whoever wants to see it.
     pub(crate) fn see_outgoing(&self, socket: &S, event: &Event) {
         for entry in &self.outgoing {
-            let seen = std::panic::catch_unwind(AssertUnwindSafe(|| (entry.handler)(socket, event)));
+            let seen = catch_unwind(AssertUnwindSafe(|| (entry.handler)(socket, event)));
             if seen.is_err() {
                 log_panic("on_any_outgoing");
             }
@@ -300,7 +298,7 @@ impl<S: Side> Table<S> {
         event: &'a Event,
         ask: &'a S::Ask,
     ) -> impl Iterator<Item = Task<S>> {
-        let named = self.events.get(event.name()).map(Vec::as_slice).unwrap_or_default();
+        let named = self.events.get(event.name());
         named
             .iter()
             .filter(|entry| entry.claim())
@@ -309,7 +307,7 @@ impl<S: Side> Table<S> {
 
     /// How many handlers an event of this name has.
     pub(crate) fn count(&self, event: &str) -> usize {
-        self.events.get(event).map_or(0, Vec::len)
+        self.events.get(event).len()
     }
 
     pub(crate) fn disconnect_tasks<'a>(
@@ -323,7 +321,9 @@ impl<S: Side> Table<S> {
 
 impl<S: Side> fmt::Debug for Table<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("events", &self.events.keys()).finish_non_exhaustive()
+        f.debug_struct("Table")
+            .field("events", &self.events.names().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
@@ -364,21 +364,21 @@ where
     Fut: Future<Output = R> + Send + 'static,
     R: Reply,
 {
-    let called = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        T::from_args(event.args()).map(|args| handler(args, &ack))
-    }));
+    let called =
+        catch_unwind(AssertUnwindSafe(|| T::from_args(event.args()).map(|args| handler(args, &ack))));
     match called {
         Ok(Err(error)) => {
             let event = event.name();
             tracing::warn!(sender, event, %error, "arguments are not what the handler takes");
             None
         }
-        Ok(Ok(future)) => Some(guarded("event", async move {
-            let reply = future.await;
-            if matches!(answer, Answer::ByReturning) {
-                reply.send(ack);
-            }
-        })),
+        Ok(Ok(handler)) => {
+            let end = move |reply: R| match answer {
+                Answer::ByReturning => reply.send(ack),
+                Answer::BySender => {}
+            };
+            Some(Box::pin(Guarded { handler, end: Some(end), what: "event", done: PhantomData }))
+        }
         Err(_) => {
             log_panic("event");
             None
@@ -417,7 +417,38 @@ fn guarded<D: Default + 'static>(
     what: &'static str,
     handler: impl Future<Output = ()> + Send + 'static,
 ) -> Pin<Box<dyn Future<Output = D> + Send>> {
-    Box::pin(survive(what, handler).map(|_| D::default()))
+    Box::pin(Guarded { handler, end: Some(|()| ()), what, done: PhantomData })
+}
+
+pin_project! {
+    /// A handler that runs, and what is to be done with what it returns. Its panic, and that of what follows, is its end.
+    struct Guarded<F, E, D> {
+        #[pin]
+        handler: F,
+        end: Option<E>,
+        what: &'static str,
+        done: PhantomData<fn() -> D>,
+    }
+}
+
+impl<F: Future, E: FnOnce(F::Output), D: Default> Future for Guarded<F, E, D> {
+    type Output = D;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<D> {
+        let this = self.project();
+        let (handler, end) = (this.handler, this.end);
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            handler.poll(cx).map(|returned| end.take().map_or((), |end| end(returned)))
+        }));
+        match ran {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(())) => Poll::Ready(D::default()),
+            Err(_) => {
+                log_panic(this.what);
+                Poll::Ready(D::default())
+            }
+        }
+    }
 }
 
 /// Runs user code; `None` if it panics.
@@ -430,7 +461,7 @@ pub(crate) fn survive<T>(
 
 /// Runs user code that is called from the core; false if it panics.
 pub(crate) fn ended(user: &mut dyn FnMut()) -> bool {
-    let ended = std::panic::catch_unwind(AssertUnwindSafe(user)).is_ok();
+    let ended = catch_unwind(AssertUnwindSafe(user)).is_ok();
     if !ended {
         log_panic("parser");
     }

@@ -14,6 +14,7 @@ use socketio_core::socket::{EncodeError, Encoded};
 use crate::ack::{AckFuture, BroadcastAckFuture, EmitError, Refused};
 use crate::cluster::link::{Link, Request};
 use crate::cluster::remote::{Incomplete, RemoteSocket};
+use crate::encoding;
 use crate::server::hub::Hub;
 use crate::server::namespace::Namespace;
 use crate::server::socket::Socket;
@@ -200,7 +201,7 @@ impl BroadcastOperator {
         drop(hub);
         let mut full = self.namespace.select(&self.selector);
         full.iter().for_each(|socket| socket.show(&encoded));
-        full.retain(|socket| socket.try_send(&encoded) == Err(SendError::Full));
+        full.retain(|socket| socket.try_send(encoded.clone()) == Err(SendError::Full));
         // Gone by then is none of the sender's business.
         let mut waiting: FuturesUnordered<_> =
             full.iter().map(|socket| socket.send_when_ready(&encoded)).collect();
@@ -216,8 +217,8 @@ impl BroadcastOperator {
     ) -> Result<Option<(Arc<Hub>, Encoded)>, EncodeError> {
         let Some(hub) = self.namespace.hub() else { return Ok(None) };
         let codec = hub.config.socket.codec;
-        let encoded =
-            codec.event(self.namespace.nsp(), None, event, args)?.with_compression(self.compression);
+        let encoded = encoding::event(codec, self.namespace.nsp(), None, event, args)?
+            .with_compression(self.compression);
         if let Some(link) = self.link()
             && let Some(event) = encoded.to_event(codec)
         {

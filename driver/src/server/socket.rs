@@ -22,6 +22,7 @@ use socketio_core::{AckId, Instant, Sid};
 use crate::ack::{AckFuture, AckSender, EmitError, Refused, Waiter, Wanted, unsent};
 use crate::cluster::remote::value_of;
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
+use crate::encoding;
 use crate::reply::Reply;
 use crate::server::cell::Cell;
 use crate::server::conn::{Conn, Disconnect};
@@ -553,7 +554,7 @@ impl Socket {
     }
 
     fn encode<T: Serialize>(&self, event: &str, args: &T) -> Result<Encoded, EncodeError> {
-        self.codec().event(self.0.namespace.nsp(), None, event, args)
+        encoding::event(self.codec(), self.0.namespace.nsp(), None, event, args)
     }
 
     pub(crate) fn send_event<T: Serialize>(
@@ -568,8 +569,8 @@ impl Socket {
             return self.send_kept(event, &encoded);
         }
         self.show(&encoded);
-        let sent = self.send(event, &encoded, manner);
-        sent.map_err(|error| EmitError::new(error, || unsent(&encoded, self.codec())))
+        let unsent = || Event::new(event, Args::encode(args).unwrap_or_default());
+        self.send(event, encoded, manner).map_err(|error| EmitError::new(error, unsent))
     }
 
     /// To its own room, as in the reference: so it is kept for the time that it is away.
@@ -597,7 +598,7 @@ impl Socket {
     ) -> AckFuture<R> {
         let hub = &self.0.cell.hub;
         let id = self.0.namespace.next_ack();
-        match self.codec().event(self.0.namespace.nsp(), Some(id), event, args) {
+        match encoding::event(self.codec(), self.0.namespace.nsp(), Some(id), event, args) {
             Ok(encoded) => AckFuture::new(self.clone(), id, |socket, waiter| {
                 let encoded = encoded.with_compression(compression);
                 let deadline = timeout.map(|timeout| hub.now() + timeout);
@@ -609,25 +610,25 @@ impl Socket {
     }
 
     pub(crate) fn send_ack<T: Serialize>(&self, wanted: &Wanted, args: &T) -> Result<(), EmitError> {
-        let encoded = self.codec().ack(self.0.namespace.nsp(), wanted.id, args)?;
+        let encoded = encoding::ack(self.codec(), self.0.namespace.nsp(), wanted.id, args)?;
         if !wanted.claim() {
             return Ok(());
         }
         let unsent = || Event::new("", Args::encode(args).unwrap_or_default());
-        self.try_send(&encoded).map_err(|error| EmitError::new(error, unsent))
+        self.try_send(encoded).map_err(|error| EmitError::new(error, unsent))
     }
 
     /// Sends what must not get lost, if there is room for it.
-    pub(crate) fn try_send(&self, encoded: &Encoded) -> Result<(), SendError> {
+    pub(crate) fn try_send(&self, encoded: Encoded) -> Result<(), SendError> {
         self.send("", encoded, Manner::Reliable)
     }
 
-    fn send(&self, name: &str, encoded: &Encoded, manner: Manner) -> Result<(), SendError> {
+    fn send(&self, name: &str, encoded: Encoded, manner: Manner) -> Result<(), SendError> {
         let slot = self.0.slot;
         let sent = self.0.cell.with_peer(|peer| match manner {
             Manner::Reliable => peer.send(slot, encoded, Delivery::Reliable),
             Manner::Volatile => peer.send(slot, encoded, Delivery::Volatile),
-            Manner::Latest => peer.send_latest(slot, name, encoded),
+            Manner::Latest => peer.send_latest(slot, name, &encoded),
         });
         sent.unwrap_or(Err(SendError::Disconnected))
     }
@@ -635,7 +636,9 @@ impl Socket {
     /// Sends it when there is room.
     pub(crate) fn send_when_ready(&self, encoded: &Encoded) -> impl Future<Output = Result<(), SendError>> {
         let slot = self.0.slot;
-        poll_fn(move |cx| self.0.cell.poll_send(cx, |peer| peer.send(slot, encoded, Delivery::Reliable)))
+        poll_fn(move |cx| {
+            self.0.cell.poll_send(cx, |peer| peer.send(slot, encoded.clone(), Delivery::Reliable))
+        })
     }
 
     pub(crate) fn send_expecting(
@@ -670,7 +673,7 @@ impl Socket {
 
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
     pub(crate) fn deliver(&self, name: &str, encoded: &Encoded, manner: Manner) {
-        if self.send(name, encoded, manner) == Err(SendError::Full) {
+        if self.send(name, encoded.clone(), manner) == Err(SendError::Full) {
             self.give_up();
         }
     }

@@ -95,12 +95,12 @@ impl Recorded {
         output
     }
 
-    /// Of a peer that is written down, all outputs come in turn: that is what a replay compares.
     /// Not written down: nothing depends on it.
     pub(crate) fn poll_engine_event(&mut self) -> Option<EngineEvent> {
         self.peer.poll_engine_event()
     }
 
+    /// Of a peer that is written down, all outputs come in turn: that is what a replay compares.
     pub(crate) fn poll_response(&mut self, lane: Lane) -> Option<Response> {
         if self.is_recorded() { None } else { self.peer.poll_response(lane) }
     }
@@ -128,13 +128,8 @@ impl Recorded {
         self.note_error(result)
     }
 
-    pub(crate) fn send(
-        &mut self,
-        slot: Slot,
-        encoded: &Encoded,
-        delivery: Delivery,
-    ) -> Result<(), SendError> {
-        self.note(|| Command::send(slot, encoded, delivery).into());
+    pub(crate) fn send(&mut self, slot: Slot, encoded: Encoded, delivery: Delivery) -> Result<(), SendError> {
+        self.note(|| Command::send(slot, &encoded, delivery).into());
         let result = self.peer.send(slot, encoded, delivery);
         self.note_error(result)
     }

@@ -161,7 +161,7 @@ impl Command {
             }
             Self::Send { slot, packet, volatile } => {
                 let delivery = if *volatile { Delivery::Volatile } else { Delivery::Reliable };
-                peer.send(Slot(*slot), &packet.encoded(), delivery).map_err(|error| error.to_string())
+                peer.send(Slot(*slot), packet.encoded(), delivery).map_err(|error| error.to_string())
             }
             Self::SendLatest { slot, name, packet } => {
                 peer.send_latest(Slot(*slot), name, &packet.encoded()).map_err(|error| error.to_string())

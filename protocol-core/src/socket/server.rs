@@ -438,8 +438,19 @@ impl<W> Connection<W> {
     }
 
     /// The next thing to tell the layer above.
+    #[inline] // most often there is nothing
     pub fn poll_event(&mut self) -> Option<Event<W>> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        // A burst must not leave its high-water mark behind on an idle connection.
+        if self.events.is_empty() && self.events.capacity() > IDLE_EVENTS {
+            self.events = VecDeque::new();
+        }
+        Some(event)
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) would return something.
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty()
     }
 
     fn remove(&mut self, index: usize, reason: DisconnectReason) {
@@ -465,6 +476,9 @@ impl<W> Connection<W> {
         self.sockets.iter_mut().find(|socket| socket.slot == slot).ok_or(CommandError::Disconnected)
     }
 }
+
+/// Events an idle client may keep room for: as many as a busy one has between two turns.
+const IDLE_EVENTS: usize = 16;
 
 /// Why a client could not be refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -140,7 +140,7 @@ impl Pump {
         socket.namespace().insert(socket);
         let accepted = self.cell.pump(|peer| {
             let missed =
-                missed.iter().try_for_each(|event| peer.send(socket.slot(), event, Delivery::Reliable));
+                missed.into_iter().try_for_each(|event| peer.send(socket.slot(), event, Delivery::Reliable));
             if missed == Err(SendError::Full) {
                 // More than can be sent at once. Half of it would be a gap.
                 peer.give_up(self.cell.hub.now());

@@ -110,8 +110,8 @@ impl Pump {
         // Most events are of the same socket as the one before, and its handlers are the same.
         let known = self.tables.take().filter(|(known, tables)| *known == slot && tables.is_current(socket));
         let (_, tables) = self.tables.insert(known.unwrap_or_else(|| (slot, Tables::of(socket))));
-        for task in tables.iter().flat_map(|table| table.any_tasks(socket, &event)) {
-            self.tasks.start(task, cx);
+        for table in tables.iter() {
+            table.any_tasks(socket, &event).for_each(|task| drop(self.tasks.start(task, cx)));
         }
         if tables.iter().any(|table| table.has_event_middlewares()) {
             let screening = dispatch::screen(tables.clone().into_inner(), socket.clone(), event);
@@ -161,13 +161,13 @@ impl Pump {
 /// Starts the handlers of an event. They come to nothing but their end.
 fn deliver(tasks: &mut Tasks, socket: &Socket, tables: &Tables, event: &packet::Event, cx: &mut Context<'_>) {
     let ask = event.ack.map(|id| Wanted::new(id, tables.iter().map(|table| table.count(event.name())).sum()));
-    for task in tables.iter().flat_map(|table| table.event_tasks(socket, event, &ask)) {
-        tasks.start(task, cx);
+    for table in tables.iter() {
+        table.event_tasks(socket, event, &ask).for_each(|task| drop(tasks.start(task, cx)));
     }
     // `tables` keeps what is taken away here until the locks are released.
     if tables.iter().any(|table| table.has_spent(event.name())) {
-        socket.namespace().edit(|table| table.off_spent(event.name()));
-        socket.edit(|table| table.off_spent(event.name()));
+        socket.namespace().edit(Table::off_spent);
+        socket.edit(Table::off_spent);
     }
 }
 

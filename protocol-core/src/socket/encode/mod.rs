@@ -75,6 +75,11 @@ impl Encoded {
         Frames { encoded: self, next: 0 }
     }
 
+    /// The frames, of a packet that is not needed any more.
+    pub(crate) fn into_frames(self) -> impl ExactSizeIterator<Item = Frame> {
+        IntoFrames { head: Some(self.head), attachments: self.attachments, next: 0 }
+    }
+
     /// The frame that begins the packet.
     pub const fn head(&self) -> &Frame {
         &self.head
@@ -199,6 +204,39 @@ impl Iterator for Frames<'_> {
 
 impl ExactSizeIterator for Frames<'_> {}
 
+struct IntoFrames {
+    head: Option<Frame>,
+    attachments: Attachments,
+    next: usize,
+}
+
+impl Iterator for IntoFrames {
+    type Item = Frame;
+
+    fn next(&mut self) -> Option<Frame> {
+        if let Some(head) = self.head.take() {
+            return Some(head);
+        }
+        let attachment = self.attachments.get(self.next)?.clone();
+        self.next += 1;
+        Some(Frame::Binary(attachment))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.head.is_some()) + self.attachments.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for IntoFrames {}
+
+/// Shares it.
+impl From<&Self> for Encoded {
+    fn from(encoded: &Self) -> Self {
+        encoded.clone()
+    }
+}
+
 /// Room for a small packet: most never grow out of it.
 const SMALL: usize = 128;
 
@@ -270,6 +308,27 @@ impl Codec {
         }
     }
 
+    /// Like [`event`](Self::event), by way of a buffer of the caller, which may be reused: the packet keeps a copy of the
+    /// right size. What `buffer` held is lost.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn event_by<T: Serialize + ?Sized>(
+        self,
+        buffer: &mut Vec<u8>,
+        nsp: &Nsp,
+        ack: Option<AckId>,
+        name: &str,
+        args: &T,
+    ) -> Result<Encoded, EncodeError> {
+        if let Self::Custom(_) = self {
+            return self.event(nsp, ack, name, args);
+        }
+        buffer.clear();
+        let attachments = self.event_into(buffer, nsp, ack, name, args)?;
+        self.copied(buffer, attachments)
+    }
+
     /// An EVENT with arguments that were received, which are not looked into when they are of the same encoding.
     ///
     /// # Errors
@@ -328,6 +387,25 @@ impl Codec {
             Self::Msgpack => msgpack::list(out, nsp, Some(id), None, args).map(|()| Attachments::NONE),
             Self::Custom(custom) => Ok(custom_ack(custom, nsp, id, Args::encode(args)?)?.append_to(out)),
         }
+    }
+
+    /// Like [`ack`](Self::ack), by way of a buffer of the caller, as [`event_by`](Self::event_by) does it.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub fn ack_by<T: Serialize + ?Sized>(
+        self,
+        buffer: &mut Vec<u8>,
+        nsp: &Nsp,
+        id: AckId,
+        args: &T,
+    ) -> Result<Encoded, EncodeError> {
+        if let Self::Custom(_) = self {
+            return self.ack(nsp, id, args);
+        }
+        buffer.clear();
+        let attachments = self.ack_into(buffer, nsp, id, args)?;
+        self.copied(buffer, attachments)
     }
 
     /// An ACK with arguments that were received; see [`event_raw`](Self::event_raw).
@@ -410,6 +488,17 @@ impl Codec {
             Self::Text | Self::Msgpack => event.with_offset(offset),
             Self::Custom(custom) => followed(custom, event, offset).unwrap_or_else(|| event.clone()),
         }
+    }
+
+    fn copied(self, head: &[u8], attachments: Attachments) -> Result<Encoded, EncodeError> {
+        let head = match self {
+            Self::Msgpack => Frame::Binary(Bytes::copy_from_slice(head)),
+            // As in `Encoded::text`.
+            Self::Text | Self::Custom(_) => {
+                Frame::Text(str::from_utf8(head).map_err(serde::ser::Error::custom)?.into())
+            }
+        };
+        Ok(Encoded { head, attachments, compression: Compression::Allowed })
     }
 
     fn encoded(self, head: Vec<u8>, attachments: Attachments) -> Result<Encoded, EncodeError> {
@@ -614,6 +703,21 @@ mod tests {
         let attachments = CODEC.ack_into(&mut out, &Nsp::ROOT, AckId(2), &BYTES).unwrap();
         assert_eq!(attachments[..], [BYTES]);
         assert_eq!(out, br#"42["a",1]461-2[{"_placeholder":true,"num":0}]"#);
+    }
+
+    #[test]
+    fn by_way_of_a_buffer_a_packet_is_the_same() {
+        let mut buffer = b"from before".to_vec();
+        for codec in [Codec::Text, Codec::Msgpack] {
+            let args = ("é", BYTES);
+            let event = codec.event_by(&mut buffer, &nsp("/n"), Some(AckId(1)), "a", &args);
+            assert_eq!(event, codec.event(&nsp("/n"), Some(AckId(1)), "a", &args));
+            let ack = codec.ack_by(&mut buffer, &Nsp::ROOT, AckId(2), &args);
+            assert_eq!(ack, codec.ack(&Nsp::ROOT, AckId(2), &args));
+            let frames: Vec<_> = event.iter().flat_map(Encoded::frames).collect();
+            assert_eq!(event.unwrap().into_frames().collect::<Vec<_>>(), frames);
+        }
+        assert!(CODEC.event_by(&mut buffer, &Nsp::ROOT, None, "connect", &()).is_err());
     }
 
     #[test]
