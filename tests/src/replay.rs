@@ -2,31 +2,52 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fmt::Debug;
 
-use serde::Deserialize;
-use socketio_driver::transcript::{Entry, Line, Mismatch, Out, OutEvent, Replay};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use socketio_driver::transcript::{Entry, Line, Mismatch, Out, OutEvent, Replay, client};
 
-/// The transcripts in a log, by the number of the client, each line with its number in the log. Lines of anything else
-/// are passed over, and so is what stands before and behind a transcript's line.
+/// The transcripts of a server in a log, by the number of the client, each line with its number in the log. Lines of
+/// anything else are passed over, and so is what stands before and behind a transcript's line.
 ///
 /// # Errors
 /// When something begins like a line of a transcript and is none.
-pub fn transcripts(log: &str) -> Result<BTreeMap<u64, Vec<(usize, Line)>>, Failure> {
-    let mut clients: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+pub fn transcripts(log: &str) -> Result<Transcripts<Line>, Failure> {
+    gather(log, r#"{"client":"#, |line: &Line| line.client)
+}
+
+/// The transcripts of clients of ours in a log: see [`transcripts`].
+///
+/// # Errors
+/// As [`transcripts`].
+pub fn client_transcripts(log: &str) -> Result<Transcripts<client::Line>, Failure> {
+    gather(log, r#"{"connection":"#, |line: &client::Line| line.connection)
+}
+
+/// The lines of each, with their numbers in the log.
+pub type Transcripts<L> = BTreeMap<u64, Vec<(usize, L)>>;
+
+fn gather<L: DeserializeOwned>(
+    log: &str,
+    beginning: &str,
+    of: impl Fn(&L) -> u64,
+) -> Result<Transcripts<L>, Failure> {
+    let mut all = Transcripts::new();
     for (index, text) in log.lines().enumerate() {
-        let Some(start) = text.find(START) else { continue };
+        let Some(start) = text.find(beginning) else { continue };
         let mut json = serde_json::Deserializer::from_str(&text[start..]);
-        let line = Line::deserialize(&mut json).map_err(|error| Failure {
+        let line = L::deserialize(&mut json).map_err(|error| Failure {
             line: index + 1,
             text: text.to_owned(),
             fault: Fault::Unreadable(error.to_string()),
         })?;
-        clients.entry(line.client).or_default().push((index + 1, line));
+        all.entry(of(&line)).or_default().push((index + 1, line));
     }
-    Ok(clients)
+    Ok(all)
 }
 
-/// Replays every client in a log.
+/// Replays every transcript in a log.
 ///
 /// # Errors
 /// The first [`Failure`].
@@ -35,34 +56,53 @@ pub fn replay(log: &str) -> Result<Replayed, Failure> {
     for lines in transcripts(log)?.into_values() {
         let mut replay = Replay::default();
         for (number, line) in &lines {
-            replay.step(line).map_err(|mismatch| Failure {
-                line: *number,
-                text: line.to_string(),
-                fault: Fault::Mismatch(mismatch),
-            })?;
-            replayed.lines += 1;
+            replay.step(line).map_err(|mismatch| Failure::new(*number, line, mismatch))?;
         }
         replayed.clients += 1;
+        replayed.lines += lines.len();
         if let Some((number, line)) = lines.last()
             && matches!(line.entry, Entry::Out(Out::Event(OutEvent::Closed(_))))
         {
-            if let Some(out) = replay.rest().into_iter().next() {
-                let mismatch = Mismatch::More { found: Box::new(out) };
-                let (line, text) = (*number, line.to_string());
-                return Err(Failure { line, text, fault: Fault::Mismatch(mismatch) });
-            }
+            at_its_end(replay.rest(), *number, line)?;
+            replayed.ended += 1;
+        }
+    }
+    for lines in client_transcripts(log)?.into_values() {
+        let mut replay = client::Replay::default();
+        for (number, line) in &lines {
+            replay.step(line).map_err(|mismatch| Failure::new(*number, line, mismatch))?;
+        }
+        replayed.connections += 1;
+        replayed.lines += lines.len();
+        if let Some((number, line)) = lines.last()
+            && replay.is_at_rest()
+        {
+            at_its_end(replay.rest(), *number, line)?;
             replayed.ended += 1;
         }
     }
     Ok(replayed)
 }
 
+fn at_its_end<O: Debug + Serialize>(
+    rest: Vec<O>,
+    number: usize,
+    line: &impl fmt::Display,
+) -> Result<(), Failure> {
+    match rest.into_iter().next() {
+        Some(out) => Err(Failure::new(number, line, Mismatch::More { found: Box::new(out) })),
+        None => Ok(()),
+    }
+}
+
 /// What was replayed without a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// How many clients.
+    /// How many clients of a server.
     pub clients: usize,
-    /// How many of them to their end.
+    /// How many clients of ours.
+    pub connections: usize,
+    /// How many of both to their end.
     pub ended: usize,
     /// How many lines.
     pub lines: usize,
@@ -84,8 +124,14 @@ pub struct Failure {
 pub enum Fault {
     /// It is cut off, or not of this version.
     Unreadable(String),
-    /// The peer does something else.
-    Mismatch(Mismatch),
+    /// The peer, or the manager, does something else.
+    Mismatch(String),
+}
+
+impl Failure {
+    fn new(line: usize, text: &impl fmt::Display, mismatch: impl fmt::Display) -> Self {
+        Self { line, text: text.to_string(), fault: Fault::Mismatch(mismatch.to_string()) }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -101,9 +147,10 @@ impl fmt::Display for Failure {
 
 impl fmt::Display for Replayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { clients, ended, lines } = self;
-        write!(f, "{clients} clients replayed, {ended} of them to their end: {lines} lines, no difference")
+        let Self { clients, connections, ended, lines } = self;
+        write!(
+            f,
+            "{clients} clients of a server and {connections} clients replayed, {ended} of them to their end: {lines} lines, no difference"
+        )
     }
 }
-
-const START: &str = r#"{"client":"#;

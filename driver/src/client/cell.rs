@@ -21,6 +21,7 @@ use crate::ack::Waiter;
 use crate::dispatch::ManagerHandlers;
 use crate::runtime::Runtime;
 use crate::signal::Signal;
+use crate::transcript::client::Recorded;
 
 /// One connection, made and made again.
 pub(crate) struct Cell {
@@ -38,7 +39,7 @@ pub(crate) struct Cell {
 }
 
 struct State {
-    manager: Manager<Waiter>,
+    manager: Recorded,
     seats: Vec<Seat>,
     /// For the pump to take when it begins.
     network: Option<Network>,
@@ -95,7 +96,7 @@ impl Cell {
         runtime.fill_random(&mut seed);
         let headers = network.headers();
         let state = State {
-            manager: Manager::new(options.config.clone(), u64::from_le_bytes(seed)),
+            manager: Recorded::new(options.config.clone(), u64::from_le_bytes(seed), runtime.now()),
             seats: Vec::new(),
             network: Some(network),
             sleeper: None,
@@ -158,10 +159,7 @@ impl Cell {
     }
 
     /// Changes the manager and wakes the pump, unless the owner is gone.
-    pub(crate) fn with_manager<R>(
-        &self,
-        change: impl FnOnce(&mut Manager<Waiter>, Instant) -> R,
-    ) -> Option<R> {
+    pub(crate) fn with_manager<R>(&self, change: impl FnOnce(&mut Recorded, Instant) -> R) -> Option<R> {
         self.with_state(|state, now| change(&mut state.manager, now))
     }
 
@@ -171,7 +169,7 @@ impl Cell {
     }
 
     /// Changes the manager where that gives the pump nothing to do.
-    pub(crate) fn pump<R>(&self, change: impl FnOnce(&mut Manager<Waiter>) -> R) -> R {
+    pub(crate) fn pump<R>(&self, change: impl FnOnce(&mut Recorded) -> R) -> R {
         change(&mut self.lock().manager)
     }
 
@@ -229,7 +227,7 @@ impl Cell {
     /// There is no pump any more: it has done its work, or its runtime dropped it before. Nobody may wait for ever.
     pub(crate) fn end(&self) {
         self.close();
-        while let Some(output) = self.pump(Manager::poll_output) {
+        while let Some(output) = self.pump(Recorded::poll_output) {
             fail_waiter(output);
         }
         self.clear_handlers();

@@ -25,6 +25,7 @@ use crate::ack::Waiter;
 use crate::dispatch::backlog::{Backlog, Weight, weight_of, weight_of_packet};
 use crate::dispatch::{ClientDone, Table, Task};
 use crate::runtime::{BoxFuture, Timer};
+use crate::transcript::client::{self as transcript, Recorded};
 use crate::ws::{End, Ws};
 
 /// The task of one client.
@@ -49,6 +50,8 @@ pub(super) struct Pump {
     /// When whoever has not heard of the end by then is not waited for any more.
     patience: Option<Instant>,
     span: tracing::Span,
+    /// What a transcript calls this client, if one is kept.
+    recorded: Option<u64>,
 }
 
 /// What was asked of the network and is not answered yet.
@@ -73,7 +76,9 @@ impl Pump {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let now = cell.now();
         let timer = cell.runtime.timer(now);
-        let span = tracing::debug_span!("connection", number = NUMBER.fetch_add(1, Ordering::Relaxed));
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::debug_span!("connection", number);
+        let recorded = cell.pump(|manager| manager.is_recorded()).then_some(number);
         Self {
             cell,
             network,
@@ -88,6 +93,7 @@ impl Pump {
             cleared: false,
             patience: None,
             span,
+            recorded,
         }
     }
 
@@ -389,7 +395,7 @@ impl Pump {
         let is_over = self.patience.is_some_and(|at| at <= now);
         if is_over {
             self.patience = None;
-            self.cell.pump(Manager::abandon);
+            self.cell.pump(Recorded::abandon);
             self.websockets.clear();
         }
         is_over
@@ -413,6 +419,13 @@ impl Pump {
             return self.timer.as_mut().poll(cx).is_pending();
         }
         true
+    }
+
+    /// Hands what was written down of this client to the log: without the lock, since the log is somebody else's.
+    fn write_transcript(&self) {
+        if let Some(number) = self.recorded {
+            transcript::log(number, self.cell.pump(Recorded::take_lines));
+        }
     }
 
     fn socket(&self, slot: Slot) -> Option<Socket> {
@@ -446,7 +459,9 @@ impl Future for Pump {
         let _inside = span.enter();
         for _ in 0..MAX_TURNS {
             let now = this.cell.now();
-            if this.turn(cx, now) {
+            let moved = this.turn(cx, now);
+            this.write_transcript();
+            if moved {
                 continue;
             }
             if this.is_over(now) {
@@ -473,6 +488,7 @@ impl Future for Pump {
 impl Drop for Pump {
     fn drop(&mut self) {
         self.cell.end();
+        self.write_transcript();
     }
 }
 

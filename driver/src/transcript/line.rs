@@ -13,7 +13,7 @@ use socketio_core::socket::server::{self as socket, Slot};
 use socketio_core::socket::{Args, Encoded, Payload, Raw};
 use socketio_core::{AckId, Bytes, Instant, Lane, Sid};
 
-use super::remote;
+use super::{remote, tape};
 
 /// One thing that happened to one client. [`Display`](fmt::Display) is a line of JSON, which serde reads back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -176,6 +176,16 @@ pub enum Data {
     Base64(#[serde(with = "remote::base64")] Bytes),
 }
 
+impl tape::Entry for Entry {
+    fn failed(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+
+    fn broken_off() -> Self {
+        Self::BrokenOff {}
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
@@ -241,7 +251,7 @@ impl Command {
 }
 
 impl Packet {
-    fn of(encoded: &Encoded) -> Self {
+    pub(super) fn of(encoded: &Encoded) -> Self {
         Self {
             head: Data::of_frame(encoded.head()),
             attachments: binaries(encoded.attachments()),
@@ -324,7 +334,7 @@ impl Data {
         }
     }
 
-    fn of_raw(raw: Raw<'_>) -> Self {
+    pub(super) fn of_raw(raw: Raw<'_>) -> Self {
         match raw {
             Raw::Json(text) => Self::Text(text.into()),
             Raw::Msgpack(bytes) => Self::Base64(Bytes::copy_from_slice(bytes)),
@@ -348,6 +358,6 @@ impl Data {
     }
 }
 
-fn binaries(attachments: &[Bytes]) -> Vec<Data> {
+pub(super) fn binaries(attachments: &[Bytes]) -> Vec<Data> {
     attachments.iter().cloned().map(Data::Base64).collect()
 }

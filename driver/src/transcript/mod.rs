@@ -3,7 +3,7 @@
 //! A [`Peer`] is a state machine: the same inputs and commands at the same times give the same outputs. With the target
 //! [`TARGET`] at trace level every session that opens writes down all of them, a [`Line`] each, in the order in which
 //! the peer saw them. [`Replay`] feeds such lines to a fresh
-//! peer and says where it answers differently.
+//! peer and says where it answers differently. For clients of ours, [`client`] does the same.
 //!
 //! ```text
 //! RUST_LOG=socketio_driver::transcript=trace
@@ -16,9 +16,11 @@
 //!
 //! A transcript holds everything a client said and was told, secrets included.
 
+pub mod client;
 mod line;
 mod remote;
 mod replay;
+mod tape;
 
 use std::fmt::Display;
 use std::ops::Deref;
@@ -35,6 +37,7 @@ use socketio_core::{AckId, Instant, Lane, Sid};
 pub use line::{Command, Data, Entry, Line, Opened, Out, OutEvent, Packet};
 pub use remote::Settings;
 pub use replay::{Mismatch, Replay};
+use tape::Tape;
 
 use crate::ack::Waiter;
 
@@ -46,14 +49,7 @@ pub const TARGET: &str = module_path!();
 #[derive(Debug)]
 pub(crate) struct Recorded {
     peer: Peer<Waiter>,
-    tape: Option<Box<Tape>>,
-}
-
-/// Lines that wait for the pump.
-#[derive(Debug, Default)]
-struct Tape {
-    lines: Vec<(Instant, Entry)>,
-    now: Instant,
+    tape: Tape<Entry>,
 }
 
 impl Recorded {
@@ -69,12 +65,12 @@ impl Recorded {
 
     /// Whether it is written down.
     pub(crate) const fn is_recorded(&self) -> bool {
-        self.tape.is_some()
+        self.tape.is_recording()
     }
 
     /// What was written down since the last call.
     pub(crate) fn take_lines(&mut self) -> Vec<(Instant, Entry)> {
-        self.tape.as_mut().map(|tape| std::mem::take(&mut tape.lines)).unwrap_or_default()
+        self.tape.take()
     }
 
     pub(crate) fn handle(&mut self, input: Input, now: Instant) {
@@ -189,19 +185,11 @@ impl Recorded {
     }
 
     fn note_at(&mut self, now: Instant, entry: impl FnOnce() -> Entry) {
-        if let Some(tape) = &mut self.tape {
-            tape.now = now;
-        }
-        self.note(entry);
+        self.tape.note_at(now, entry);
     }
 
     fn note(&mut self, entry: impl FnOnce() -> Entry) {
-        let Some(tape) = &mut self.tape else { return };
-        match tape.lines.len() {
-            0..MAX_LINES => tape.lines.push((tape.now, entry())),
-            MAX_LINES => tape.lines.push((tape.now, Entry::BrokenOff {})),
-            _ => {}
-        }
+        self.tape.note(entry);
     }
 
     fn note_error<E: Display>(&mut self, result: Result<(), E>) -> Result<(), E> {
@@ -209,7 +197,7 @@ impl Recorded {
     }
 
     fn note_failure<E: Display>(&mut self, error: E) -> E {
-        self.note(|| Entry::Failed(error.to_string()));
+        self.tape.note_failure(&error);
         error
     }
 }
@@ -222,13 +210,6 @@ impl Deref for Recorded {
     }
 }
 
-impl Tape {
-    fn begin(open: impl FnOnce() -> Entry, now: Instant) -> Option<Box<Self>> {
-        tracing::enabled!(target: TARGET, tracing::Level::TRACE)
-            .then(|| Box::new(Self { lines: vec![(now, open())], now }))
-    }
-}
-
 /// Hands lines to the log.
 pub(crate) fn log(client: u64, lines: Vec<(Instant, Entry)>) {
     for (at, entry) in lines {
@@ -236,7 +217,3 @@ pub(crate) fn log(client: u64, lines: Vec<(Instant, Entry)>) {
         tracing::trace!(target: TARGET, "{line}");
     }
 }
-
-/// Most lines that wait for the pump; it takes them whenever it has run. A program that gets there is stuck in a loop
-/// that sends, and its transcript ends.
-const MAX_LINES: usize = 100_000;

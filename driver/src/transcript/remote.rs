@@ -56,7 +56,7 @@ struct EngineDef {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "BufferLimits")]
-struct BufferDef {
+pub(super) struct BufferDef {
     max_frames: usize,
     max_bytes: usize,
 }
@@ -80,7 +80,7 @@ struct SocketDef {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Limits")]
-struct LimitsDef {
+pub(super) struct LimitsDef {
     max_attachments: usize,
     max_attachment_bytes: usize,
     max_nesting: usize,
@@ -102,7 +102,7 @@ pub(super) enum InputDef {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Lane")]
-struct LaneDef(u64);
+pub(super) struct LaneDef(u64);
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Form", rename_all = "snake_case")]
@@ -133,12 +133,12 @@ enum FaultDef {
 }
 
 /// The name of a parser. One of the application's own can be written down, but not read back: it is code.
-mod codec {
+pub(super) mod codec {
     use serde::de::Error as _;
 
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(codec: &Codec, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(codec: &Codec, serializer: S) -> Result<S::Ok, S::Error> {
         let name = match codec {
             Codec::Text => "text",
             Codec::Msgpack => "msgpack",
@@ -147,7 +147,7 @@ mod codec {
         serializer.serialize_str(name)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Codec, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Codec, D::Error> {
         match &*String::deserialize(deserializer)? {
             "text" => Ok(Codec::Text),
             "msgpack" => Ok(Codec::Msgpack),
@@ -175,14 +175,14 @@ pub(super) mod micros {
 }
 
 /// A duration, as microseconds.
-mod duration {
+pub(super) mod duration {
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_micros)
     }
 }
@@ -206,29 +206,29 @@ pub(super) mod base64 {
 }
 
 /// The body of a request.
-mod body {
+pub(super) mod body {
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
         Data::of_bytes(bytes).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
         Data::deserialize(deserializer).map(Data::into_bytes)
     }
 }
 
 /// A websocket message.
-mod frame {
+pub(super) mod frame {
     use socketio_core::engine::packet::Frame;
 
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(frame: &Frame, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(frame: &Frame, serializer: S) -> Result<S::Ok, S::Error> {
         Data::of_frame(frame).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Frame, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Frame, D::Error> {
         Data::deserialize(deserializer).map(Data::into_frame)
     }
 }

@@ -1,7 +1,9 @@
 //! From a transcript back to a peer.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
+use serde::Serialize;
 use socketio_core::engine::buffer::Compression;
 use socketio_core::engine::format::Format;
 use socketio_core::engine::http::Jsonp;
@@ -35,20 +37,20 @@ pub struct Replay {
 
 /// Where a peer does not do what the transcript says it did.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Mismatch {
+pub enum Mismatch<O: Debug + Serialize = Out> {
     /// It says something else, or nothing.
-    #[error("the transcript has {}, the replay {}", shown(expected), found.as_ref().map_or("nothing".into(), |out| shown(out)))]
+    #[error("the transcript has {}, the replay {}", shown(expected), found.as_ref().map_or("nothing".into(), shown))]
     Output {
         /// What the transcript has.
-        expected: Box<Out>,
+        expected: Box<O>,
         /// What it says instead.
-        found: Option<Box<Out>>,
+        found: Option<Box<O>>,
     },
     /// It has more to say after the end.
     #[error("the transcript ends here, the replay goes on with {}", shown(found))]
     More {
         /// What it says.
-        found: Box<Out>,
+        found: Box<O>,
     },
     /// A command ends differently.
     #[error("the command {}, in the replay it {}", ending(expected.as_ref()), ending(found.as_ref()))]
@@ -58,7 +60,7 @@ pub enum Mismatch {
         /// Why it fails now, if it does.
         found: Option<String>,
     },
-    /// The client has said something before its session was opened, or opened it twice: lines are missing, or those of
+    /// Something has happened before the beginning, or there are two: lines are missing, or those of
     /// several clients are mixed.
     #[error("not the next line of this client")]
     OutOfPlace,
@@ -77,13 +79,10 @@ impl Replay {
     /// [`Mismatch`], after which there is no sense in going on.
     pub fn step(&mut self, line: &Line) -> Result<(), Mismatch> {
         let expected = match &line.entry {
-            Entry::Failed(reason) => Some(reason.clone()),
+            Entry::Failed(reason) => Some(reason),
             _ => None,
         };
-        if self.failed != expected {
-            return Err(Mismatch::Result { expected, found: self.failed.take() });
-        }
-        self.failed = None;
+        compare_results(expected, self.failed.take())?;
         let peer = match (&line.entry, &mut self.peer) {
             (Entry::Open(opened), None) => {
                 self.peer = Some(opened.peer(line.at)?);
@@ -98,10 +97,7 @@ impl Replay {
             Entry::Due {} => peer.handle_timeout(line.at),
             Entry::Do(command) => self.failed = command.run(peer, line.at)?,
             Entry::Out(expected) => {
-                let found = peer.poll_output().map(|output| Box::new(Out::of(&output)));
-                if found.as_deref() != Some(expected) {
-                    return Err(Mismatch::Output { expected: Box::new(expected.clone()), found });
-                }
+                compare_outputs(expected, peer.poll_output().map(|output| Out::of(&output)))?;
             }
             Entry::BrokenOff {} => return Err(Mismatch::BrokenOff),
         }
@@ -204,20 +200,42 @@ impl Command {
     }
 }
 
+/// How the last command ended, there and here.
+pub(super) fn compare_results<O: Debug + Serialize>(
+    expected: Option<&String>,
+    found: Option<String>,
+) -> Result<(), Mismatch<O>> {
+    if expected == found.as_ref() {
+        return Ok(());
+    }
+    Err(Mismatch::Result { expected: expected.cloned(), found })
+}
+
+/// What was said, there and here.
+pub(super) fn compare_outputs<O: Clone + Debug + PartialEq + Serialize>(
+    expected: &O,
+    found: Option<O>,
+) -> Result<(), Mismatch<O>> {
+    if found.as_ref() == Some(expected) {
+        return Ok(());
+    }
+    Err(Mismatch::Output { expected: Box::new(expected.clone()), found: found.map(Box::new) })
+}
+
 impl Packet {
-    fn encoded(&self) -> Encoded {
+    pub(super) fn encoded(&self) -> Encoded {
         let attachments = self.attachments.iter().cloned().map(Data::into_bytes).collect();
         let compression = if self.uncompressed { Compression::Forbidden } else { Compression::Allowed };
         Encoded::from_frames(self.head.clone().into_frame(), attachments).with_compression(compression)
     }
 }
 
-fn transport(name: &str) -> Result<Transport, Mismatch> {
+pub(super) fn transport<O: Debug + Serialize>(name: &str) -> Result<Transport, Mismatch<O>> {
     let all = [Transport::Polling, Transport::Websocket, Transport::Webtransport];
     all.into_iter().find(|transport| transport.name() == name).ok_or(Mismatch::Unknown("the transport"))
 }
 
-fn shown(out: &Out) -> String {
+fn shown(out: &impl Serialize) -> String {
     serde_json::to_string(out).unwrap_or_default()
 }
 

@@ -40,7 +40,7 @@ fn check(file: &Path) -> Result<usize, String> {
     let log = fs::read(file).map_err(|error| error.to_string())?;
     // A log may hold what somebody else wrote.
     let replayed = replay(&String::from_utf8_lossy(&log)).map_err(|failure| failure.to_string())?;
-    Ok(replayed.clients)
+    Ok(replayed.clients + replayed.connections)
 }
 
 fn files(path: &Path) -> io::Result<Vec<PathBuf>> {

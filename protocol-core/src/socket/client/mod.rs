@@ -148,6 +148,13 @@ pub enum Event<W> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(u64);
 
+impl Ticket {
+    /// What tells it apart from the others of its client: they are counted from 0.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// The right to answer an event, once: [`Manager::reply`]. It lapses when the socket disconnects.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -166,6 +173,11 @@ impl Reply {
     /// The id of the event, which the acknowledgement carries.
     pub const fn id(&self) -> AckId {
         self.id
+    }
+
+    /// Which connection of the socket the event came on: they are counted from 0.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
     }
 }
 
