@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ack;
+mod alarm;
 pub mod client;
 mod cluster;
 mod dispatch;

@@ -22,9 +22,10 @@ use super::cell::Cell;
 use super::net::Network;
 use super::socket::Socket;
 use crate::ack::Waiter;
+use crate::alarm::Alarm;
 use crate::dispatch::backlog::{Backlog, Weight, weight_of, weight_of_packet};
 use crate::dispatch::{ClientDone, Table, Task};
-use crate::runtime::{BoxFuture, Timer};
+use crate::runtime::BoxFuture;
 use crate::transcript::client::{self as transcript, Recorded};
 use crate::ws::{End, Ws};
 
@@ -40,9 +41,7 @@ pub(super) struct Pump {
     credentials: Vec<(Slot, Task<Socket>)>,
     /// What waits for running handlers to end.
     backlog: Backlog<Event<Waiter>>,
-    timer: Pin<Box<dyn Timer>>,
-    /// What the timer is set to.
-    armed: Instant,
+    alarm: Alarm,
     /// The connection is not being read from.
     congested: bool,
     /// The owner is gone, its last events were handled, and the handlers dropped.
@@ -75,7 +74,7 @@ impl Pump {
     pub(super) fn new(cell: Arc<Cell>, network: Network) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let now = cell.now();
-        let timer = cell.runtime.timer(now);
+        let alarm = Alarm::new(&*cell.runtime, now);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!("connection", number);
         let recorded = cell.pump(|manager| manager.is_recorded()).then_some(number);
@@ -87,8 +86,7 @@ impl Pump {
             tasks: FuturesUnordered::new(),
             credentials: Vec::new(),
             backlog: Backlog::default(),
-            timer,
-            armed: now,
+            alarm,
             congested: false,
             cleared: false,
             patience: None,
@@ -401,24 +399,12 @@ impl Pump {
         is_over
     }
 
-    /// Sets the timer to the next deadline. Returns false if that is already over.
+    /// Sets the alarm to the next deadline. Returns false if that is already over.
     fn arm(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let manager = self.cell.peek(Manager::poll_timeout);
         let own = manager.into_iter().chain(self.patience);
-        let Some(next) = self.websockets.iter().filter_map(Ws::deadline).chain(own).min() else {
-            // Nothing is covered: the first deadline that comes up is earlier.
-            self.armed = Instant::from_micros(u64::MAX);
-            return true;
-        };
-        if next <= now {
-            return false;
-        }
-        if next < self.armed || self.timer.as_mut().poll(cx).is_ready() {
-            self.timer.as_mut().reset(next);
-            self.armed = next;
-            return self.timer.as_mut().poll(cx).is_pending();
-        }
-        true
+        let next = self.websockets.iter().filter_map(Ws::deadline).chain(own).min();
+        self.alarm.set(next, cx, now)
     }
 
     /// Hands what was written down of this client to the log: without the lock, since the log is somebody else's.
@@ -467,7 +453,7 @@ impl Future for Pump {
             if this.is_over(now) {
                 return Poll::Ready(());
             }
-            let armed = this.arm(cx, now).then_some(this.armed);
+            let armed = this.arm(cx, now).then_some(this.alarm.at());
             // Asked again under the lock: somebody may have sent something since, or made room.
             let congested = this.congested && this.backlog.is_full();
             let is_idle = |manager: &Manager<Waiter>| {

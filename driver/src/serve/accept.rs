@@ -11,7 +11,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use socketio_core::Instant;
 
-use crate::runtime::{Io, Listener, Runtime, Timer};
+use crate::alarm::Alarm;
+use crate::runtime::{Io, Listener, Runtime};
 use crate::serve::service::{self, From, Handled};
 use crate::serve::stall::Impatient;
 use crate::server::hub::Hub;
@@ -92,11 +93,6 @@ struct Clock {
     alarm: Mutex<Option<Alarm>>,
 }
 
-struct Alarm {
-    timer: Pin<Box<dyn Timer>>,
-    armed: Instant,
-}
-
 impl HyperTimer {
     fn new(runtime: Arc<dyn Runtime>) -> Self {
         let origin = runtime.now();
@@ -140,14 +136,8 @@ impl Future for HyperSleep {
             return Poll::Ready(());
         }
         let mut alarm = clock.alarm.lock().unwrap_or_else(PoisonError::into_inner);
-        let alarm = alarm.get_or_insert_with(|| Alarm { timer: clock.runtime.timer(at), armed: now });
-        if at < alarm.armed || alarm.armed <= now {
-            alarm.timer.as_mut().reset(at);
-            alarm.armed = at;
-            return alarm.timer.as_mut().poll(cx);
-        }
-        // Polled once it wakes this task, whose waker does not change.
-        Poll::Pending
+        let alarm = alarm.get_or_insert_with(|| Alarm::new(&*clock.runtime, now));
+        if alarm.set(Some(at), cx, now) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 

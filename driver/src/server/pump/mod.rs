@@ -31,8 +31,8 @@ use self::events::Tables;
 use self::scratch::Scratch;
 use self::tasks::Tasks;
 use crate::ack::Waiter;
+use crate::alarm::Alarm;
 use crate::dispatch::backlog::Backlog;
-use crate::runtime::Timer;
 use crate::server::cell::{Answer, Cell};
 use crate::server::conn::Conn;
 use crate::server::handshake::RequestInfo;
@@ -54,9 +54,7 @@ pub(crate) struct Pump {
     tables: Option<(Slot, Tables)>,
     /// What waits for running handlers to end.
     backlog: Backlog<protocol::Event<Waiter>>,
-    timer: Pin<Box<dyn Timer>>,
-    /// What the timer is set to.
-    armed: Instant,
+    alarm: Alarm,
     /// When the peer wanted to be looked at again, when it was last looked at.
     next: Option<Instant>,
     closed: bool,
@@ -74,7 +72,7 @@ pub(crate) struct Pump {
 impl Pump {
     pub(crate) fn new(cell: Arc<Cell>, request: Arc<RequestInfo>, present: Present) -> Self {
         let now = cell.hub.now();
-        let timer = cell.hub.runtime.timer(now);
+        let alarm = Alarm::new(&*cell.hub.runtime, now);
         let number = cell.hub.next_key();
         let span = tracing::debug_span!("client", number);
         let recorded = cell.peek(|peer| peer.is_recorded()).unwrap_or_default().then_some(number);
@@ -88,8 +86,7 @@ impl Pump {
             tasks: Tasks::default(),
             tables: None,
             backlog: Backlog::default(),
-            timer,
-            armed: now,
+            alarm,
             next: None,
             closed: false,
             violation: None,
@@ -208,24 +205,10 @@ impl Pump {
         moved
     }
 
-    /// Sets the timer to the next deadline. Returns false if that is already over.
+    /// Sets the alarm to the next deadline. Returns false if that is already over.
     fn arm(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Some(next) = self.websockets.iter().filter_map(Ws::deadline).chain(self.next).min() else {
-            // Nothing is covered: the first deadline that comes up is earlier.
-            self.armed = Instant::from_micros(u64::MAX);
-            return true;
-        };
-        if next <= now {
-            return false;
-        }
-        // A timer that is set too early is cheaper than one that is reset with every heartbeat: it looks, and goes
-        // back to sleep. Polled once, it wakes this task, whose waker does not change.
-        if next < self.armed || self.armed <= now {
-            self.timer.as_mut().reset(next);
-            self.armed = next;
-            return self.timer.as_mut().poll(cx).is_pending();
-        }
-        true
+        let next = self.websockets.iter().filter_map(Ws::deadline).chain(self.next).min();
+        self.alarm.set(next, cx, now)
     }
 
     /// Hands what was written down of this client to the log: without the lock, since the log is somebody else's.
@@ -274,7 +257,7 @@ impl Future for Pump {
                 scratch.give_back();
                 return Poll::Ready(());
             }
-            if this.arm(cx, now) && this.cell.sleep(cx, this.armed) {
+            if this.arm(cx, now) && this.cell.sleep(cx, this.alarm.at()) {
                 scratch.give_back();
                 return Poll::Pending;
             }
