@@ -163,6 +163,95 @@ async fn a_sender_that_waits_goes_at_the_pace_of_its_client(rt: Arc<dyn Runtime>
     stage.is_empty_after((c, socket)).await;
 }
 
+/// More than the system and the queue take together.
+const MANY: usize = 400;
+
+fn chunk(number: usize) -> (usize, String) {
+    (number, "x".repeat(64 * 1024))
+}
+
+async fn a_sender_that_waits_for_a_websocket_is_woken_each_time_there_is_room(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
+    let mut c = stage.joined().await;
+    let socket = stage.server.sockets().remove(0);
+    let sent = AtomicUsize::new(0);
+    let sender = async {
+        for number in 0..MANY {
+            socket.emit_when_ready("chunk", chunk(number)).await.unwrap();
+            sent.store(number + 1, Ordering::SeqCst);
+        }
+    };
+    let reader = async {
+        stage.wait(SETTLED).await;
+        assert!(sent.load(Ordering::SeqCst) < MANY, "it waits");
+        for number in 0..MANY {
+            let packet = c.packet().await;
+            assert!(packet.starts_with(&format!(r#"2["chunk",{number},"xx"#)), "{number}");
+        }
+    };
+    futures_util::join!(sender, reader);
+    stage.is_empty_after((c, socket)).await;
+}
+
+async fn a_sender_that_waits_goes_on_through_an_upgrade(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
+    let mut c = stage.joined_by(How::Polling).await;
+    let socket = stage.server.sockets().remove(0);
+    let sender = async {
+        for number in 0..20 {
+            socket.emit_when_ready("n", number).await.unwrap();
+        }
+    };
+    let reader = async {
+        stage.wait(SETTLED).await;
+        c.upgrade().await;
+        for number in 0..20 {
+            c.expect(&format!(r#"2["n",{number}]"#)).await;
+        }
+    };
+    futures_util::join!(sender, reader);
+    stage.is_empty_after((c, socket)).await;
+}
+
+/// However the session ends, who waits hears of it at once, and who comes later need not wait.
+async fn waiting_ends_with_the_session(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
+    for how in How::ALL {
+        for end in 0..4 {
+            let c = stage.joined_by(how).await;
+            let socket = stage.server.sockets().remove(0);
+            let sender = async {
+                let mut number = 0;
+                loop {
+                    if let Err(error) = socket.emit_when_ready("chunk", chunk(number)).await {
+                        break error;
+                    }
+                    number += 1;
+                }
+            };
+            let ending = async {
+                stage.wait(SETTLED).await;
+                match end {
+                    0 => socket.disconnect(),
+                    1 => socket.disconnect_all(),
+                    2 => socket.conn().close(),
+                    // A broadcast gives up whose queue is full.
+                    _ => stage.server.emit("full", ()).unwrap(),
+                }
+                c.quit().await;
+            };
+            let ended = timeout(&*stage.rt, Duration::from_secs(10), async {
+                futures_util::join!(sender, ending).0
+            });
+            let error = ended.await.unwrap_or_else(|| panic!("{how:?} {end}: nobody was woken"));
+            assert!(matches!(error, EmitError::Disconnected), "{how:?} {end}: {error:?}");
+            let late = socket.emit_when_ready("n", ()).await;
+            assert!(matches!(late, Err(EmitError::Disconnected)), "{late:?}");
+            stage.is_empty_after(socket).await;
+        }
+    }
+}
+
 async fn waiting_ends_with_the_socket(rt: Arc<dyn Runtime>) {
     let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
     for leaves_alone in [true, false] {
@@ -440,12 +529,15 @@ on_every_runtime!(
     a_client_that_has_no_room_for_an_answer_is_given_up,
     a_client_may_leave_while_its_events_pile_up,
     a_full_queue_is_an_error_and_loses_nothing,
+    a_sender_that_waits_for_a_websocket_is_woken_each_time_there_is_room,
     a_sender_that_waits_goes_at_the_pace_of_its_client,
+    a_sender_that_waits_goes_on_through_an_upgrade,
     a_volatile_message_that_asks_fails_where_nobody_listens,
     a_volatile_message_is_dropped_where_nobody_listens,
     a_websocket_that_is_not_read_fills_its_queue_and_no_more,
     events_that_pile_up_in_handlers_are_bounded_and_none_is_lost,
     handlers_that_all_wait_for_their_client_do_not_lock_it_out,
     of_the_latest_a_slow_client_gets_the_newest,
+    waiting_ends_with_the_session,
     waiting_ends_with_the_socket,
 );
