@@ -431,6 +431,7 @@ impl Namespace {
     }
 
     /// An operator for the sockets in any of these rooms.
+    #[doc(alias = "in")]
     pub fn to(&self, rooms: impl Rooms) -> BroadcastOperator {
         self.everyone().to(rooms)
     }
@@ -463,6 +464,35 @@ impl Namespace {
     /// An operator for the sockets of this server alone, where there are others.
     pub fn local(&self) -> BroadcastOperator {
         self.everyone().local()
+    }
+
+    /// Puts every socket of the namespace into rooms, on all servers.
+    pub fn sockets_join(&self, rooms: impl Rooms) {
+        self.everyone().sockets_join(rooms);
+    }
+
+    /// Takes every socket of the namespace out of rooms, on all servers.
+    pub fn sockets_leave(&self, rooms: impl Rooms) {
+        self.everyone().sockets_leave(rooms);
+    }
+
+    /// Makes every socket leave the namespace, on all servers.
+    pub fn disconnect_sockets(&self) {
+        self.everyone().disconnect_sockets();
+    }
+
+    /// Makes every client of the namespace leave all namespaces and closes its connection, on all servers.
+    pub fn disconnect_sockets_all(&self) {
+        self.everyone().disconnect_sockets_all();
+    }
+
+    /// Sends the event `message` to every socket of the namespace.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    #[doc(alias = "write")]
+    pub fn send<T: Serialize>(&self, args: T) -> Result<(), EncodeError> {
+        self.emit("message", args)
     }
 
     /// Every socket of the namespace, on all servers: see [`BroadcastOperator::fetch_sockets`].

@@ -454,6 +454,7 @@ impl Socket {
     }
 
     /// An operator for the sockets in any of these rooms, without this one.
+    #[doc(alias = "in")]
     pub fn to(&self, rooms: impl Rooms) -> BroadcastOperator {
         self.broadcast().to(rooms)
     }
@@ -493,6 +494,15 @@ impl Socket {
     /// [`EmitError::Encode`] when the name is reserved or the arguments do not serialize.
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), EmitError> {
         self.send_event(event, &args, Manner::Reliable, Compression::Allowed)
+    }
+
+    /// Sends the event `message` to the client.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    #[doc(alias = "write")]
+    pub fn send<T: Serialize>(&self, args: T) -> Result<(), EmitError> {
+        self.emit("message", args)
     }
 
     /// Sends an event like [`emit`](Self::emit), but waits for room where the outgoing queue is full: the sender goes at
@@ -570,7 +580,7 @@ impl Socket {
         }
         self.show(&encoded);
         let unsent = || Event::new(event, Args::encode(args).unwrap_or_default());
-        self.send(event, encoded, manner).map_err(|error| EmitError::new(error, unsent))
+        self.send_encoded(event, encoded, manner).map_err(|error| EmitError::new(error, unsent))
     }
 
     /// To its own room, as in the reference: so it is kept for the time that it is away.
@@ -620,10 +630,10 @@ impl Socket {
 
     /// Sends what must not get lost, if there is room for it.
     pub(crate) fn try_send(&self, encoded: Encoded) -> Result<(), SendError> {
-        self.send("", encoded, Manner::Reliable)
+        self.send_encoded("", encoded, Manner::Reliable)
     }
 
-    fn send(&self, name: &str, encoded: Encoded, manner: Manner) -> Result<(), SendError> {
+    fn send_encoded(&self, name: &str, encoded: Encoded, manner: Manner) -> Result<(), SendError> {
         let slot = self.0.slot;
         let sent = self.0.cell.with_peer(|peer| match manner {
             Manner::Reliable => peer.send(slot, encoded, Delivery::Reliable),
@@ -673,7 +683,7 @@ impl Socket {
 
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
     pub(crate) fn deliver(&self, name: &str, encoded: &Encoded, manner: Manner) {
-        if self.send(name, encoded.clone(), manner) == Err(SendError::Full) {
+        if self.send_encoded(name, encoded.clone(), manner) == Err(SendError::Full) {
             self.give_up();
         }
     }

@@ -196,6 +196,33 @@ async fn an_operator_moves_and_disconnects_many(rt: Arc<dyn Runtime>) {
     stage.is_empty_after((clients, sockets)).await;
 }
 
+/// What an operator for everybody does can be said shorter, as in the reference.
+async fn a_namespace_moves_disconnects_and_messages_everybody(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let (mut clients, sockets) = three(&stage).await;
+    let io = &stage.server;
+    io.sockets_join(["x", "y"]);
+    io.sockets_leave("y");
+    assert_eq!((io.to("x").sockets(), io.to("y").sockets()), (sockets.clone(), Vec::new()));
+    io.send(("all", 1)).unwrap();
+    sockets[0].send("one").unwrap();
+    for client in &mut clients {
+        client.expect(r#"2["message","all",1]"#).await;
+    }
+    clients[0].expect(r#"2["message","one"]"#).await;
+    let other = io.of("/other");
+    clients[0].connect("/other").await;
+    other.disconnect_sockets();
+    clients[0].expect("1/other,").await;
+    assert_eq!((io.sockets_count(), other.sockets_count()), (3, 0));
+    io.disconnect_sockets_all();
+    for client in &mut clients {
+        client.expect("1").await;
+        client.expect_end().await;
+    }
+    stage.is_empty_in_after(&["/other"], (clients, sockets)).await;
+}
+
 async fn attachments_are_broadcast_too(rt: Arc<dyn Runtime>) {
     let stage = Stage::new(rt).await;
     let (mut clients, sockets) = three(&stage).await;
@@ -265,6 +292,7 @@ on_every_runtime!(
     a_broadcast_of_a_socket_leaves_it_out,
     a_message_reaches_whom_it_is_for_once,
     a_socket_knows_its_rooms_and_leaves_them,
+    a_namespace_moves_disconnects_and_messages_everybody,
     an_operator_moves_and_disconnects_many,
     attachments_are_broadcast_too,
     in_a_crowd_everybody_hears_everybody_once_and_in_order,

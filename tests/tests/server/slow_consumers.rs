@@ -240,9 +240,8 @@ async fn waiting_ends_with_the_session(rt: Arc<dyn Runtime>) {
                 }
                 c.quit().await;
             };
-            let ended = timeout(&*stage.rt, Duration::from_secs(10), async {
-                futures_util::join!(sender, ending).0
-            });
+            let ended =
+                timeout(&*stage.rt, Duration::from_secs(10), async { futures_util::join!(sender, ending).0 });
             let error = ended.await.unwrap_or_else(|| panic!("{how:?} {end}: nobody was woken"));
             assert!(matches!(error, EmitError::Disconnected), "{how:?} {end}: {error:?}");
             let late = socket.emit_when_ready("n", ()).await;
