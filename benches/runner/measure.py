@@ -13,7 +13,7 @@ import heap
 
 # What takes a peer longer is not repeated: one slow server would take most of the time of a run.
 REPEATED_S = 10
-SHOWN = ("cpu_us", "per_s", "server_util", "p50_us", "p99_us", "overtaken", "kib_per_conn_now", "idle_cpu_ms", "heartbeats")
+SHOWN = ("cpu_us", "per_s", "server_util", "client_waited", "p50_us", "p99_us", "overtaken", "kib_per_conn_now", "idle_cpu_ms", "heartbeats")
 
 
 def run(root, args, plan, data, save):

@@ -9,6 +9,7 @@ import report
 from plan import Plan
 from report.documents import filled
 from report.figures import CODEC, overtaken_of, tail_of
+from report.machine import waited
 from report.sweeps import flatness, growth
 from report.verdicts import judged
 
@@ -63,6 +64,13 @@ class Silence(unittest.TestCase):
 
     def test_the_heap_is_read_as_its_script_prints_it(self):
         self.assertEqual(heap.parse("live on the heap: …\nbytes 1 22 3\nper connection: …\n"), (1, 22, 3))
+
+
+class Quiet(unittest.TestCase):
+    def test_a_machine_with_neighbours_is_told_by_how_long_the_load_generator_waits(self):
+        samples = [{"client_waited": share} for share in (0.001, 0.4, 0.5)] + [{"error": "died"}]
+        self.assertEqual(waited({"results": {"tokio": {"echo": samples}}}), 0.4)
+        self.assertIsNone(waited({"results": {"tokio": {"echo": [{"cpu_us": 1}]}}}))
 
 
 class Sweeps(unittest.TestCase):

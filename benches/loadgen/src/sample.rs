@@ -49,10 +49,20 @@ fn ticks(pid: u32) -> Option<(f64, f64)> {
 }
 
 fn running(pid: u32) -> f64 {
+    schedstat(pid, 0)
+}
+
+/// How long its threads could have run and another one had the CPU, in seconds: a neighbour, on a machine that is not quiet.
+pub(crate) fn waiting(pid: u32) -> f64 {
+    schedstat(pid, 1)
+}
+
+/// A field of `schedstat`, in seconds, of all threads together.
+fn schedstat(pid: u32, field: usize) -> f64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let nanos = tasks.filter_map(|task| {
         let schedstat = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        schedstat.split(' ').next()?.parse::<f64>().ok()
+        schedstat.split(' ').nth(field)?.parse::<f64>().ok()
     });
     nanos.sum::<f64>() / 1e9
 }

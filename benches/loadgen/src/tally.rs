@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Args;
 use crate::link::error;
-use crate::sample::{Sample, cpu, rss_kib};
+use crate::sample::{Sample, cpu, rss_kib, waiting};
 
 /// Messages are told apart by their number modulo this, which is more than may be in flight.
 pub(crate) const RING: u64 = 64;
@@ -25,6 +25,8 @@ pub(crate) struct Tally {
     start: Cell<Option<(Sample, u64, u64)>>,
     end: Cell<Option<(Sample, u64, u64)>>,
     reads: Cell<u64>,
+    /// How long this process had waited for its core when the measured part began.
+    waited: Cell<f64>,
     overtaken: Cell<u64>,
     /// In nanoseconds.
     latencies: RefCell<Histogram<u32>>,
@@ -45,6 +47,7 @@ impl Tally {
             start: Cell::new(None),
             end: Cell::new(None),
             reads: Cell::new(0),
+            waited: Cell::new(0.0),
             overtaken: Cell::new(0),
             latencies: RefCell::new(latencies()),
             failure: RefCell::new(None),
@@ -121,6 +124,7 @@ impl Tally {
         }
         let count = (after - before) as f64;
         let wall = (end.at - start.at).as_secs_f64();
+        let waited = waiting(std::process::id()) - self.waited.get();
         let micros = |from: f64, to: f64| round((to - from) * 1e6 / count);
         let latencies = self.latencies.borrow();
         let percentile = |share: f64| round(latencies.value_at_quantile(share) as f64 / 1e3);
@@ -134,6 +138,7 @@ impl Tally {
             "server_util": round((end.running - start.running) / wall),
             "p50_us": percentile(0.50),
             "p99_us": percentile(0.99),
+            "client_waited": round(waited / wall),
             "per_client_read": round(count / (reads_after - reads_before).max(1) as f64),
             "completed": self.done.get(),
             "overtaken": self.overtaken.get(),
@@ -143,6 +148,7 @@ impl Tally {
     }
 
     fn begin(&self) {
+        self.waited.set(waiting(std::process::id()));
         self.start.set(Some((cpu(self.pid), self.done.get(), self.reads.get())));
     }
 

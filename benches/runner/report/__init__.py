@@ -23,7 +23,8 @@ SECTIONS = {
 
 
 def everything(data):
-    parts = [f"## {title}\n\n{text}" for title, make in SECTIONS.values() if (text := make(data))]
+    parts = ["## Machine\n\n" + machine(data)] if "machine" in data else []
+    parts += [f"## {title}\n\n{text}" for title, make in SECTIONS.values() if (text := make(data))]
     if data.get("missing"):
         parts.append("## Left out\n\n" + "\n".join(f"- {needs}: {why}" for needs, why in data["missing"].items()))
     return "\n\n".join(parts)

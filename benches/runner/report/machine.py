@@ -1,4 +1,7 @@
 """What was measured where, when, and with what."""
+import statistics
+
+from .markdown import count
 
 
 def machine(data):
@@ -14,7 +17,17 @@ def machine(data):
     parts = data.get("parts") or {"everything": {**m, **data["config"]}}
     lines += [f"{what}: {part['date']}, commit {part['commit']}, load average at the start {part['load1_at_start']}{of(part)}."
               for what, part in parts.items()]
+    if (share := waited(data)) is not None:
+        lines.append(f"The load generator waited for its core {count(100 * share, 1)} % of the time, the median of all measurements; "
+                     "next to nothing on a quiet machine. A neighbour's turn is milliseconds long, and in p99.")
     return "\n".join(f"- {text}" for text in lines)
+
+
+def waited(data):
+    """The load generator's share of time without the core that is its own: somebody else had it."""
+    shares = [sample["client_waited"] for row in data["results"].values() for samples in row.values() for sample in samples
+              if "client_waited" in sample]
+    return statistics.median(shares) if shares else None
 
 
 def of(part):
