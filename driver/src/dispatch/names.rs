@@ -5,32 +5,22 @@ use std::sync::Arc;
 /// Lists that are not empty, by name.
 ///
 /// Looked up by comparing: a table is small, and a hash would read all of a name that a client chose. In the order of
-/// their lengths and first letters, which are at hand: most names are told apart without a look at them.
-pub(super) struct Names<V>(Vec<Named<V>>);
-
-#[derive(Clone)]
-struct Named<V> {
-    key: Key,
-    name: Arc<str>,
-    list: Vec<V>,
-}
-
-/// The length of a name and how it begins.
-type Key = (usize, u64);
+/// their lengths, so that many names are told apart without a look at them.
+pub(super) struct Names<V>(Vec<(Arc<str>, Vec<V>)>);
 
 impl<V> Names<V> {
     /// The list of this name.
     pub(super) fn get(&self, name: &str) -> &[V] {
-        self.find(name).map_or(&[], |at| &self.0[at].list)
+        self.find(name).map_or(&[], |at| &self.0[at].1)
     }
 
     /// Adds to the list of this name.
     pub(super) fn add(&mut self, name: &str, add: impl FnOnce(&mut Vec<V>)) {
         let at = self.find(name).unwrap_or_else(|at| {
-            self.0.insert(at, Named { key: key(name), name: name.into(), list: Vec::new() });
+            self.0.insert(at, (name.into(), Vec::new()));
             at
         });
-        add(&mut self.0[at].list);
+        add(&mut self.0[at].1);
     }
 
     /// Takes away the list of this name.
@@ -42,7 +32,7 @@ impl<V> Names<V> {
 
     /// Takes away what is not to be kept.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        self.0.retain_mut(|Named { list, .. }| {
+        self.0.retain_mut(|(_, list)| {
             list.retain(&mut keep);
             !list.is_empty()
         });
@@ -50,20 +40,12 @@ impl<V> Names<V> {
 
     /// The names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|named| &*named.name)
+        self.0.iter().map(|(name, _)| &**name)
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        let key = key(name);
-        self.0.binary_search_by(|named| named.key.cmp(&key).then_with(|| (*named.name).cmp(name)))
+        self.0.binary_search_by(|(known, _)| known.len().cmp(&name.len()).then_with(|| (**known).cmp(name)))
     }
-}
-
-fn key(name: &str) -> Key {
-    let mut start = [0; 8];
-    let shown = name.len().min(start.len());
-    start[..shown].copy_from_slice(&name.as_bytes()[..shown]);
-    (name.len(), u64::from_be_bytes(start))
 }
 
 impl<V> Default for Names<V> {

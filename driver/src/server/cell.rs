@@ -233,12 +233,19 @@ impl Cell {
         drop((peer, incoming));
     }
 
-    /// Lets the pump sleep until it is woken, or until `alarm`, unless there is something to do.
-    pub(crate) fn sleep(&self, cx: &Context<'_>, alarm: Instant) -> bool {
+    /// Lets the pump sleep until it is woken, or until `alarm`, unless there is something to do. Before that it tells the
+    /// peer what is left to tell.
+    pub(crate) fn sleep(&self, cx: &Context<'_>, alarm: Instant, tell: impl FnOnce(&mut Recorded)) -> bool {
         let mut state = self.lock();
         // Somebody may have sent something since the pump looked, or waits for an answer by now.
-        if !state.incoming.is_empty() || state.peer.as_ref().is_some_and(|peer| !is_idle(peer, alarm)) {
+        if !state.incoming.is_empty() {
             return false;
+        }
+        if let Some(peer) = &mut state.peer {
+            tell(peer);
+            if !is_idle(peer, alarm) {
+                return false;
+            }
         }
         match &mut state.sleeper {
             Some(sleeper) => sleeper.clone_from(cx.waker()),

@@ -103,15 +103,19 @@ impl Pump {
         self
     }
 
-    /// One round of the loop. Returns whether anything moved.
-    fn turn(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
+    /// The first half of a round: what the websockets and the handlers bring. Returns whether they brought anything.
+    fn hear(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = self.read(&mut scratch.inputs, cx, now);
         while let Some(done) = self.tasks.next(cx) {
             self.finish(done, cx);
             moved = true;
         }
-        moved |= self.catch_up(cx);
-        moved |= self.drain(scratch, cx, now);
+        moved | self.catch_up(cx)
+    }
+
+    /// The other half: what the core makes of it. Returns whether it made anything.
+    fn act(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
+        let moved = self.drain(scratch, cx, now);
         // Handlers that are taken away later must not live on here.
         self.tables = None;
         moved | self.write(&mut scratch.inputs, cx, now)
@@ -139,12 +143,12 @@ impl Pump {
     fn drain(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
         let Scratch { inputs, outputs, engine_events } = scratch;
         let mut moved = false;
+        let mut due = false;
         loop {
             let before = self.websockets.len();
             let next = self.cell.turn(&mut self.websockets, |peer, websockets| {
                 inputs.drain(..inputs.len().min(MAX_BATCH)).for_each(|input| peer.handle(input, now));
-                // What arrived in time may be what a deadline waits for.
-                if inputs.is_empty() && peer.poll_timeout().is_some_and(|at| at <= now) {
+                if due {
                     peer.handle_timeout(now);
                 }
                 while outputs.len() < MAX_BATCH
@@ -162,7 +166,9 @@ impl Pump {
             if next.is_none() {
                 inputs.clear();
             }
-            if outputs.is_empty() && inputs.is_empty() {
+            // What arrived in time may be what a deadline waits for.
+            due = inputs.is_empty() && self.next.is_some_and(|at| at <= now);
+            if outputs.is_empty() && inputs.is_empty() && !due {
                 return moved;
             }
             outputs.drain(..).for_each(|output| self.perform(output, cx, now));
@@ -246,10 +252,17 @@ impl Future for Pump {
         let span = this.span.clone();
         let _inside = span.enter();
         let mut scratch = Scratch::take();
+        // Whether the core has said all it has to say, and has but to hear what was written.
+        let mut drained = false;
         for _ in 0..MAX_TURNS {
             let now = this.cell.hub.now();
-            let moved = this.turn(&mut scratch, cx, now);
+            let mut moved = this.hear(&mut scratch, cx, now);
+            if moved || !drained {
+                moved |= this.act(&mut scratch, cx, now);
+            }
             this.write_transcript();
+            // Who is written down comes round once more, so that the log has everything before the sleep.
+            drained = moved && this.recorded.is_none();
             if moved {
                 continue;
             }
@@ -257,7 +270,9 @@ impl Future for Pump {
                 scratch.give_back();
                 return Poll::Ready(());
             }
-            if this.arm(cx, now) && this.cell.sleep(cx, this.alarm.at()) {
+            let tell =
+                |peer: &mut Recorded| scratch.inputs.drain(..).for_each(|input| peer.handle(input, now));
+            if this.arm(cx, now) && this.cell.sleep(cx, this.alarm.at(), tell) {
                 scratch.give_back();
                 return Poll::Pending;
             }
