@@ -46,7 +46,7 @@ struct State {
     /// That of the POST that waits. A session has one at a time.
     poster: Option<Waker>,
     /// Senders that wait for room in the outgoing queue.
-    senders: Vec<Waker>,
+    senders: Vec<(u64, Waker)>,
 }
 
 #[derive(Debug)]
@@ -73,6 +73,64 @@ impl State {
         }
         self.asleep = false;
         self.sleeper.take()
+    }
+}
+
+/// One who sends when there is room, and is forgotten when it does not wait any more.
+pub(crate) struct Sender<'a> {
+    cell: &'a Cell,
+    /// Its number among those who wait, once it has waited. Wakers would not tell two of the same task apart.
+    number: Option<u64>,
+}
+
+impl<'a> Sender<'a> {
+    pub(crate) const fn new(cell: &'a Cell) -> Self {
+        Self { cell, number: None }
+    }
+
+    /// Tries to send; while there is no room for it, waits to be told of some. Ready as well when the session is over.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &Context<'_>,
+        send: impl FnOnce(&mut Recorded) -> Result<(), SendError>,
+    ) -> Poll<Result<(), SendError>> {
+        // Dropped when the lock is released.
+        let _replaced;
+        let sleeper = {
+            let mut state = self.cell.lock();
+            let Some(peer) = &mut state.peer else { return Poll::Ready(Err(SendError::Disconnected)) };
+            match send(peer) {
+                Err(SendError::Full) => {
+                    let number = *self.number.get_or_insert_with(|| self.cell.hub.next_key());
+                    match state.senders.iter_mut().find(|(known, _)| *known == number) {
+                        Some((_, waker)) if waker.will_wake(cx.waker()) => {}
+                        Some((_, waker)) => _replaced = std::mem::replace(waker, cx.waker().clone()),
+                        None => state.senders.push((number, cx.waker().clone())),
+                    }
+                    return Poll::Pending;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(()) => state.rouse(),
+            }
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Sender<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let waker = {
+                let mut state = self.cell.lock();
+                let waiting = state.senders.iter().position(|(known, _)| *known == number);
+                waiting.map(|at| state.senders.remove(at))
+            };
+            // Without the lock: it may be the last of a task, and what that holds may want it.
+            drop(waker);
+        }
     }
 }
 
@@ -131,36 +189,10 @@ impl Cell {
         Some(result)
     }
 
-    /// Tries to send; while there is no room for it, waits to be told of some. Ready as well when the session is over.
-    pub(crate) fn poll_send(
-        &self,
-        cx: &Context<'_>,
-        send: impl FnOnce(&mut Recorded) -> Result<(), SendError>,
-    ) -> Poll<Result<(), SendError>> {
-        let sleeper = {
-            let mut state = self.lock();
-            let Some(peer) = &mut state.peer else { return Poll::Ready(Err(SendError::Disconnected)) };
-            match send(peer) {
-                Err(SendError::Full) => {
-                    if !state.senders.iter().any(|sender| sender.will_wake(cx.waker())) {
-                        state.senders.push(cx.waker().clone());
-                    }
-                    return Poll::Pending;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(()) => state.rouse(),
-            }
-        };
-        if let Some(sleeper) = sleeper {
-            sleeper.wake();
-        }
-        Poll::Ready(Ok(()))
-    }
-
     /// Tells those who wait for room that there is some, or that there is nothing to wait for any more.
     pub(crate) fn wake_senders(&self) {
         let senders = std::mem::take(&mut self.lock().senders);
-        senders.into_iter().for_each(Waker::wake);
+        senders.into_iter().for_each(|(_, sender)| sender.wake());
     }
 
     /// Looks at the peer without waking anybody.
@@ -226,7 +258,7 @@ impl Cell {
                     *request = Request::Answered(Answer::Abort);
                 }
             }
-            wakers.append(&mut state.senders);
+            wakers.extend(state.senders.drain(..).map(|(_, sender)| sender));
             (state.peer.take(), std::mem::take(&mut state.incoming), wakers)
         };
         wakers.into_iter().for_each(Waker::wake);

@@ -24,7 +24,7 @@ use crate::cluster::remote::value_of;
 use crate::dispatch::{self, BoxError, ListenerId, SocketError, Table};
 use crate::encoding;
 use crate::reply::Reply;
-use crate::server::cell::Cell;
+use crate::server::cell::{Cell, Sender};
 use crate::server::conn::{Conn, Disconnect};
 use crate::server::handshake::Handshake;
 use crate::server::namespace::Namespace;
@@ -646,9 +646,8 @@ impl Socket {
     /// Sends it when there is room.
     pub(crate) fn send_when_ready(&self, encoded: &Encoded) -> impl Future<Output = Result<(), SendError>> {
         let slot = self.0.slot;
-        poll_fn(move |cx| {
-            self.0.cell.poll_send(cx, |peer| peer.send(slot, encoded.clone(), Delivery::Reliable))
-        })
+        let mut sender = Sender::new(&self.0.cell);
+        poll_fn(move |cx| sender.poll_send(cx, |peer| peer.send(slot, encoded.clone(), Delivery::Reliable)))
     }
 
     pub(crate) fn send_expecting(

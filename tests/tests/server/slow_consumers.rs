@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use serde_json::json;
@@ -249,6 +249,50 @@ async fn waiting_ends_with_the_session(rt: Arc<dyn Runtime>) {
             stage.is_empty_after(socket).await;
         }
     }
+}
+
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Two that wait in one task, as in a `select`: who gives up leaves nothing behind, and takes nothing from the other.
+async fn who_gives_up_waiting_is_forgotten_alone(rt: Arc<dyn Runtime>) {
+    let stage = Stage::with(rt, |options| options.send_buffer(narrow())).await;
+    let mut c = stage.joined_by(How::Polling).await;
+    let socket = stage.server.sockets().remove(0);
+    for number in 0..3 {
+        socket.emit("n", number).unwrap();
+    }
+    let counted = Arc::new(Counted::default());
+    let waker = Waker::from(Arc::clone(&counted));
+    let alone = Arc::strong_count(&counted);
+    let wait = || {
+        let mut waiting = Box::pin(socket.emit_when_ready("late", ()));
+        for _ in 0..3 {
+            assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        waiting
+    };
+    for _ in 0..5 {
+        drop(wait());
+        assert_eq!(Arc::strong_count(&counted), alone, "nothing of it is left");
+    }
+    let (one, mut other) = (wait(), wait());
+    drop(one);
+    for number in 0..3 {
+        c.expect(&format!(r#"2["n",{number}]"#)).await;
+    }
+    stage.until("the other is woken", || counted.0.load(Ordering::SeqCst) > 0).await;
+    assert!(matches!(other.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(()))));
+    c.expect(r#"2["late"]"#).await;
+    drop(other);
+    assert_eq!(Arc::strong_count(&counted), alone);
+    stage.is_empty_after((c, socket)).await;
 }
 
 async fn waiting_ends_with_the_socket(rt: Arc<dyn Runtime>) {
@@ -539,4 +583,5 @@ on_every_runtime!(
     of_the_latest_a_slow_client_gets_the_newest,
     waiting_ends_with_the_session,
     waiting_ends_with_the_socket,
+    who_gives_up_waiting_is_forgotten_alone,
 );
