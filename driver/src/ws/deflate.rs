@@ -72,6 +72,8 @@ impl Deflate {
         let Some(stream) = self.send.filter(|_| frame.len() >= self.threshold) else { return false };
         SHARED.with_borrow_mut(|shared| {
             let compressed = if stream.takeover {
+                // What is written over is not what came of the last frame any more.
+                shared.last = None;
                 let compressor = self.compressor.get_or_insert_with(|| compressor(stream.window, self.level));
                 // Longer or not: what follows may refer to it.
                 deflate(compressor, bytes_of(frame), &mut shared.scratch).then_some(&shared.scratch[..])
@@ -198,7 +200,7 @@ fn inflate(decompressor: &mut Decompress, input: &[u8], max_bytes: usize) -> Res
             if out.len() == out.capacity() {
                 let wanted = (out.len() * 2).max(input.len() * 2).max(SLACK_BYTES);
                 // One more than there may be shows that there is more.
-                out.reserve_exact(wanted.min(max_bytes + 1).saturating_sub(out.len()).max(1));
+                out.reserve_exact(wanted.min(max_bytes.saturating_add(1)).saturating_sub(out.len()).max(1));
             }
             let before = decompressor.total_in();
             let status = decompressor.decompress_vec(input, &mut out, FlushDecompress::Sync);
@@ -210,6 +212,7 @@ fn inflate(decompressor: &mut Decompress, input: &[u8], max_bytes: usize) -> Res
             // Some end the stream with every message. What comes is another one, as the reference sees it.
             if status == Status::StreamEnd {
                 decompressor.reset(false);
+                out.shrink_to_fit();
                 return Ok(out);
             }
             if out.len() < out.capacity() {

@@ -136,6 +136,16 @@ fn a_frame_that_goes_to_many_is_compressed_once() {
 }
 
 #[test]
+fn what_one_websocket_gets_never_goes_to_another() {
+    let (shared, private) = (frame(&"for everybody ".repeat(9)), frame(&"for one alone ".repeat(9)));
+    let (mut first, mut keeps, mut second) = (deflate_with(false), deflate_with(true), deflate_with(false));
+    compressed(&mut first, &shared).unwrap();
+    compressed(&mut keeps, &private).unwrap();
+    let bytes = compressed(&mut second, &shared).unwrap();
+    assert_eq!(inflated(&bytes, 1 << 20).as_deref(), Ok(bytes_of(&shared)));
+}
+
+#[test]
 fn websockets_of_different_terms_do_not_mix() {
     let event = frame(&"words, and more of them. ".repeat(2000));
     let narrow = Agreement {
