@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use socketio_driver::runtime::{BoxFuture, Connect, Instant, Io, Listener, Runtime, Timer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::runtime::Handle;
+use tokio::task::coop::unconstrained;
 use tokio::time::{self, Sleep};
 
 /// The tokio runtime that is current where it is used.
@@ -87,7 +88,8 @@ impl Future for SleepUntil {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().sleep.poll(cx)
+        // A task that has used up its budget would hear "not yet" without being woken when the time comes.
+        pin!(unconstrained(self.project().sleep)).poll(cx)
     }
 }
 
