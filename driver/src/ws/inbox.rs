@@ -64,7 +64,8 @@ impl Inbox {
             compressed: false,
             inflates: false,
             role,
-            max_message_bytes,
+            // Also without a limit, there is one to what memory holds.
+            max_message_bytes: if max_message_bytes < MAX_PAYLOAD { max_message_bytes } else { MAX_PAYLOAD },
         }
     }
 
@@ -148,6 +149,9 @@ impl Inbox {
         mem::replace(&mut self.unread, rest)
     }
 }
+
+/// Half of what can be addressed: lengths are added and doubled.
+const MAX_PAYLOAD: usize = isize::MAX as usize / 2;
 
 /// One message after the other, unmasked, all of them slices of one buffer.
 pub(super) struct Messages(Bytes);

@@ -95,6 +95,13 @@ fn text(text: &'static str) -> Frame {
 }
 
 #[test]
+fn the_longest_length_there_is_breaks_nothing_where_there_is_no_limit() {
+    let mut ws = Ws::server(Lane(0), Box::new(Silence), Bytes::new(), usize::MAX);
+    let wire = [&[0x82, 0xFF][..], &[0xFF; 8], &[1, 2, 3, 4], b"abc"].concat();
+    assert!(hear(&mut ws, &wire, wire.len()).1.is_err());
+}
+
+#[test]
 fn messages_are_the_same_however_they_are_cut_into_frames_and_reads() {
     let long = vec![7; MAX_BYTES];
     let mut wire = frame(TEXT, true, b"4plain");
