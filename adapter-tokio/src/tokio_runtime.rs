@@ -145,6 +145,7 @@ mod tests {
     use std::future::poll_fn;
 
     use hyper::rt::{Read, ReadBuf, Write};
+    use tokio::task::coop;
 
     use super::*;
 
@@ -229,6 +230,30 @@ mod tests {
     async fn a_timer_for_never_does_not_fire() {
         let mut timer = Tokio.timer(Instant::from_micros(u64::MAX));
         assert!(time::timeout(Duration::from_secs(3600 * 24 * 365), timer.as_mut()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_was_polled_without_budget_wakes_its_task() {
+        let start = Tokio.now();
+        let second = Duration::from_secs(1);
+        let mut timer = Tokio.timer(start + second);
+        let mut polls = 0;
+        let woken = poll_fn(|cx| {
+            polls += 1;
+            if polls > 1 && Tokio.now() >= start + second {
+                return Poll::Ready(Tokio.now());
+            }
+            if polls == 1 {
+                while coop::has_budget_remaining() {
+                    let _ = pin!(coop::consume_budget()).poll(cx);
+                }
+                assert!(timer.as_mut().poll(cx).is_pending());
+            }
+            Poll::Pending
+        });
+        // Somebody else's timer would wake the task much later.
+        let woken = time::timeout(10 * second, woken).await.unwrap();
+        assert_eq!(woken.saturating_since(start).as_secs(), 1);
     }
 
     #[tokio::test]

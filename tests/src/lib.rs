@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod dice;
 pub mod every_runtime;
 pub mod fixture;
 pub mod io;

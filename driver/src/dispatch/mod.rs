@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 use pin_project_lite::pin_project;
@@ -377,7 +377,12 @@ where
                 Answer::ByReturning => reply.send(ack),
                 Answer::BySender => {}
             };
-            Some(Box::pin(Guarded { handler, end: Some(end), what: "event", done: PhantomData }))
+            Some(Box::pin(Guarded {
+                handler: Some(handler),
+                end: Some(end),
+                what: "event",
+                done: PhantomData,
+            }))
         }
         Err(_) => {
             log_panic("event");
@@ -417,14 +422,14 @@ fn guarded<D: Default + 'static>(
     what: &'static str,
     handler: impl Future<Output = ()> + Send + 'static,
 ) -> Pin<Box<dyn Future<Output = D> + Send>> {
-    Box::pin(Guarded { handler, end: Some(|()| ()), what, done: PhantomData })
+    Box::pin(Guarded { handler: Some(handler), end: Some(|()| ()), what, done: PhantomData })
 }
 
 pin_project! {
     /// A handler that runs, and what is to be done with what it returns. Its panic, and that of what follows, is its end.
     struct Guarded<F, E, D> {
         #[pin]
-        handler: F,
+        handler: Option<F>,
         end: Option<E>,
         what: &'static str,
         done: PhantomData<fn() -> D>,
@@ -435,14 +440,19 @@ impl<F: Future, E: FnOnce(F::Output), D: Default> Future for Guarded<F, E, D> {
     type Output = D;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<D> {
-        let this = self.project();
-        let (handler, end) = (this.handler, this.end);
+        let mut this = self.project();
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            handler.poll(cx).map(|returned| end.take().map_or((), |end| end(returned)))
+            let Some(handler) = this.handler.as_mut().as_pin_mut() else { return Poll::Ready(()) };
+            let returned = ready!(handler.poll(cx));
+            // What it holds is given back before anybody hears of its answer.
+            this.handler.set(None);
+            if let Some(end) = this.end.take() {
+                end(returned);
+            }
+            Poll::Ready(())
         }));
         match ran {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(())) => Poll::Ready(D::default()),
+            Ok(ran) => ran.map(|()| D::default()),
             Err(_) => {
                 log_panic(this.what);
                 Poll::Ready(D::default())

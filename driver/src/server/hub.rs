@@ -235,20 +235,40 @@ impl Hub {
 
     /// The namespace of this name, made by `make` if there is none.
     pub(crate) fn namespace_or_insert(&self, name: &str, make: impl FnOnce() -> Namespace) -> Namespace {
-        let (namespace, is_new) = match write(&self.namespaces).entry(name.into()) {
-            Entry::Occupied(entry) => (entry.get().clone(), false),
-            Entry::Vacant(entry) => (entry.insert(make()).clone(), true),
-        };
+        let (namespace, is_new) = self.find_or_insert(name, make, Namespace::clone);
         if is_new {
-            // Whatever the handlers come to.
-            let _ready = Ready(&namespace);
-            if !self.closing.is_raised() {
-                namespace.start();
-            }
-            let handlers = read(&self.on_new_namespace).clone();
-            handlers.iter().for_each(|handler| handler(&namespace));
+            self.announce(&namespace);
         }
         namespace
+    }
+
+    /// The same for a client on its way in. Whether the namespace is new, and has to be [announced](Self::announce).
+    pub(crate) fn enter_or_insert(&self, name: &str, make: impl FnOnce() -> Namespace) -> (Entered, bool) {
+        self.find_or_insert(name, make, Entered::new)
+    }
+
+    fn find_or_insert<T>(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Namespace,
+        take: impl FnOnce(&Namespace) -> T,
+    ) -> (T, bool) {
+        // `take` under the lock: nobody cleans it up before.
+        match write(&self.namespaces).entry(name.into()) {
+            Entry::Occupied(entry) => (take(entry.get()), false),
+            Entry::Vacant(entry) => (take(entry.insert(make())), true),
+        }
+    }
+
+    /// Tells user code of a namespace that was made; clients may join it then.
+    pub(crate) fn announce(&self, namespace: &Namespace) {
+        // Whatever the handlers come to.
+        let _ready = Ready(namespace);
+        if !self.closing.is_raised() {
+            namespace.start();
+        }
+        let handlers = read(&self.on_new_namespace).clone();
+        handlers.iter().for_each(|handler| handler(namespace));
     }
 
     /// Lets go of everything that the application has left here, once the server is closed and no session is left:

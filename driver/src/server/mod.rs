@@ -129,7 +129,8 @@ impl Server {
     }
 
     /// Serves one connection that was accepted elsewhere: TLS, a Unix socket, a pipe. Completes when its HTTP part is
-    /// over; a websocket lives on in a task of its own.
+    /// over; a websocket lives on in a task of its own. The task that polls it first is to poll it to its end: it is that one
+    /// which wakes when the server closes, or when time is up.
     pub async fn serve_connection(&self, io: impl Io, address: Option<SocketAddr>) {
         accept::serve(self.hub.clone(), Box::new(io), From { address, secure: false }).await;
     }

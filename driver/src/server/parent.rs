@@ -219,21 +219,23 @@ impl fmt::Debug for ParentNamespace {
 /// Asks every parent for a namespace, in the order of registration.
 pub(crate) fn look_up(hub: Arc<Hub>, slot: Slot, nsp: Nsp, auth: Payload) -> Task {
     Box::pin(async move {
+        let mut entered = None;
         for parent in hub.parents() {
             if parent.takes_for(&nsp, &auth).await {
                 if !hub.has_room_for_child() {
                     tracing::warn!(%nsp, "too many dynamic namespaces: refused one more");
                     break;
                 }
-                let child = || parent.child(nsp.clone(), &hub);
-                // User code hears of it.
-                let made = survive("on_new_namespace", async { hub.namespace_or_insert(&nsp, child) }).await;
-                drop(made);
+                let (child, is_new) = hub.enter_or_insert(&nsp, || parent.child(nsp.clone(), &hub));
+                if is_new {
+                    survive("on_new_namespace", async { hub.announce(child.namespace()) }).await;
+                }
+                entered = Some(child);
                 break;
             }
         }
-        // Entered by name even if it was just made: others may have come and gone meanwhile.
-        let entered = hub.enter(&nsp);
+        // No parent's, but others may have made it meanwhile.
+        let entered = entered.or_else(|| hub.enter(&nsp));
         if let Some(entered) = &entered {
             // Made by somebody else, who still tells of it.
             entered.namespace().ready().await;

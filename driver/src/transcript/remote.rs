@@ -113,7 +113,7 @@ enum FormDef {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "BinaryEncoding", rename_all = "snake_case")]
-enum BinaryDef {
+pub(crate) enum BinaryDef {
     Raw,
     Base64,
 }

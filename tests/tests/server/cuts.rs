@@ -7,29 +7,13 @@ use serde_json::json;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, Bytes, ConnectError, Socket};
 use socketio_tests::client::{Client, Gone, How, event_packet};
+use socketio_tests::dice::Dice;
 use socketio_tests::io::{sleep, timeout};
 use socketio_tests::sim::{Link, Net, Side, Sim};
 use socketio_tests::stage::{Stage, Tasks};
 
 /// How many seeds a run tries, unless `SIM_SEED` names one.
 const SEEDS: u64 = 300;
-
-/// Numbers that follow from a seed, for the script: SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn millis(&mut self, bound: u64) -> Duration {
-        Duration::from_micros(self.below(bound * 1000))
-    }
-}
 
 /// A server on which everything happens: rooms, broadcasts, awaited acknowledgements, slow middlewares, binary.
 async fn lively(rt: Arc<dyn Runtime>) -> Stage {

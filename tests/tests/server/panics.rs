@@ -2,8 +2,11 @@
 //!
 //! The panics are [resumed](resume_unwind): they unwind like any other, and no hook prints them.
 
+use std::future::Future;
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -36,6 +39,23 @@ async fn soon(rt: &Arc<dyn Runtime>) {
 }
 
 struct Explosive;
+
+/// A future that is done at once, and cannot be dropped.
+struct Mine;
+
+impl Future for Mine {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        panics()
+    }
+}
 
 impl<'de> Deserialize<'de> for Explosive {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
@@ -72,7 +92,8 @@ async fn a_panic_in_an_event_handler(rt: Arc<dyn Runtime>) {
     });
     stage.server.on("decoding", |_: Socket, _: Explosive| async {});
     stage.server.on("answering", |_: Socket, (): ()| async { Ack(Explosive) });
-    for name in ["any", "called", "before", "after", "decoding", "answering"] {
+    stage.server.on("dropped", |_: Socket, (): ()| Mine);
+    for name in ["any", "called", "before", "after", "decoding", "answering", "dropped"] {
         let seen = log.clone();
         stage.server.on(name, move |_: Socket, _: Option<u32>| {
             seen.add(name);
@@ -81,7 +102,7 @@ async fn a_panic_in_an_event_handler(rt: Arc<dyn Runtime>) {
     }
     for how in How::ALL {
         let mut c = stage.joined_by(how).await;
-        for name in ["any", "called", "before", "after", "decoding", "answering"] {
+        for name in ["any", "called", "before", "after", "decoding", "answering", "dropped"] {
             c.emit_with_ack(1, name, json!([])).await;
             // The next handler of the same event is called all the same.
             log.expect(&stage, &[name]).await;

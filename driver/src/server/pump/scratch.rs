@@ -27,7 +27,7 @@ impl Scratch {
     /// For whichever client is next on this thread.
     pub(super) fn give_back(mut self) {
         self.inputs.clear();
-        if self.inputs.capacity() <= MAX_KEPT_INPUTS {
+        if self.inputs.capacity().max(self.engine_events.capacity()) <= MAX_KEPT {
             SCRATCH.set(self);
         }
     }
@@ -39,5 +39,5 @@ thread_local! {
     };
 }
 
-/// As many frames as are plausible in one read.
-const MAX_KEPT_INPUTS: usize = 1024;
+/// As many as the frames that are plausible in one read.
+const MAX_KEPT: usize = 1024;

@@ -11,7 +11,7 @@ use socketio_core::socket::client::{Config, QueueLimits, Reconnection, Retries, 
 use socketio_core::socket::{Codec, Limits};
 use socketio_core::{Bytes, Lane, Str};
 
-use crate::transcript::remote::{BufferDef, LaneDef, LimitsDef, body, codec, duration, frame};
+use crate::transcript::remote::{BinaryDef, BufferDef, LaneDef, LimitsDef, body, codec, duration, frame};
 
 /// What holds for a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -125,13 +125,6 @@ enum TimestampsDef {
     Polling,
     All,
     None,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "BinaryEncoding", rename_all = "snake_case")]
-enum BinaryDef {
-    Raw,
-    Base64,
 }
 
 #[derive(Serialize, Deserialize)]

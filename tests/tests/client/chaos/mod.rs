@@ -15,6 +15,7 @@ use socketio_core::Instant;
 use socketio_driver::client::Socket as Mine;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, RecoveryConfig, Server, ServerBuilder, Socket};
+use socketio_tests::dice::Dice;
 use socketio_tests::io::{sleep, timeout};
 use socketio_tests::sim::{Link, Net, Side, Sim};
 use socketio_tests::stage::{LOOPBACK, Log};
@@ -30,24 +31,6 @@ fn seeds() -> std::ops::RangeInclusive<u64> {
     match number("SIM_SEED") {
         Some(seed) => seed..=seed,
         None => 1..=number("SIM_SEEDS").unwrap_or(SEEDS),
-    }
-}
-
-/// Numbers that follow from a seed, for the script: SplitMix64.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn millis(&mut self, bound: u64) -> Duration {
-        Duration::from_micros(self.below(bound * 1000))
     }
 }
 
