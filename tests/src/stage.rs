@@ -1,7 +1,7 @@
 //! A server under test, and the question every case ends with: is anything left?
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -153,6 +153,11 @@ impl Stage {
     pub fn tasks(&self) -> usize {
         self.tasks.count()
     }
+
+    /// How often the server's tasks were polled.
+    pub fn polls(&self) -> usize {
+        self.tasks.polls()
+    }
 }
 
 /// What can go before a case ends.
@@ -248,6 +253,7 @@ impl Log {
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     left: Arc<AtomicUsize>,
+    polls: Arc<AtomicUsize>,
     spawned: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
@@ -255,6 +261,11 @@ impl Tasks {
     /// How many have not ended.
     pub fn count(&self) -> usize {
         self.left.load(Ordering::SeqCst)
+    }
+
+    /// How often one was polled.
+    pub fn polls(&self) -> usize {
+        self.polls.load(Ordering::SeqCst)
     }
 
     /// Lets go of every task, as a runtime does that shuts down. They are gone when none is counted.
@@ -313,7 +324,13 @@ impl Runtime for Counting {
 
     fn spawn(&self, task: BoxFuture<()>) {
         let guard = self.tasks.guard();
-        let (task, handle) = abortable(task);
+        let polls = Arc::clone(&self.tasks.polls);
+        let mut task = task;
+        let counted = poll_fn(move |cx| {
+            polls.fetch_add(1, Ordering::SeqCst);
+            task.as_mut().poll(cx)
+        });
+        let (task, handle) = abortable(counted);
         self.tasks.spawned.lock().expect("nothing panicked").push(handle);
         self.inner.spawn(Box::pin(async move {
             let _guard = guard;

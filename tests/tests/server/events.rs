@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, Args, Bytes, EmitError, Event, Socket};
 use socketio_tests::client::How;
-use socketio_tests::stage::{Log, Stage};
+use socketio_tests::sim::Sim;
+use socketio_tests::stage::{Log, SETTLED, Stage};
 use socketio_tests::{logs, on_every_runtime};
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -210,6 +211,29 @@ async fn reserved_names_cannot_be_emitted(rt: Arc<dyn Runtime>) {
     socket.emit("fine", ()).unwrap();
     c.expect(r#"2["fine"]"#).await;
     stage.is_empty_after((c, socket)).await;
+}
+
+/// Not also by what its own handler sends. In simulation, where a message is one read.
+#[test]
+fn an_echo_wakes_the_task_of_its_client_once() {
+    let mut sim = Sim::new(1);
+    let rt = sim.runtime();
+    sim.block_on(async {
+        let stage = Stage::new(rt).await;
+        stage.server.on("echo", |socket: Socket, (): ()| {
+            socket.emit("echo", ()).unwrap();
+            async {}
+        });
+        let mut c = stage.joined().await;
+        stage.wait(SETTLED).await;
+        let before = stage.polls();
+        for _ in 0..10 {
+            c.send(r#"2["echo"]"#).await;
+            c.expect(r#"2["echo"]"#).await;
+        }
+        stage.wait(SETTLED).await;
+        assert_eq!(stage.polls() - before, 10);
+    });
 }
 
 on_every_runtime!(
