@@ -148,7 +148,8 @@ impl fmt::Display for AddressFamily {
 }
 
 /// A timer of a [`Runtime`]: a future that completes at its deadline, and again after each [`reset`](Timer::reset).
-/// Polled once more without a reset, it is still complete.
+/// Polled once more without a reset, it is still complete. Whenever it is pending it wakes the task that polled it, also one
+/// that a scheduler lets wait for its turn: it is polled once for each reset, and not again before it is due.
 pub trait Timer: Future<Output = ()> + Send {
     /// Moves the deadline to `at`, earlier or later. Cheap enough for once per message.
     fn reset(self: Pin<&mut Self>, at: Instant);
