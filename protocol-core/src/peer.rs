@@ -186,6 +186,14 @@ impl<W> Peer<W> {
         self.outputs.pop_front()
     }
 
+    /// The next frame for the websocket, where frames are all there is to hand out: see [`Session::poll_frame`].
+    pub fn poll_frame(&mut self) -> Option<(Lane, Frame, Compression)> {
+        if !self.outputs.is_empty() || self.connection.has_event() {
+            return None;
+        }
+        self.session.poll_frame()
+    }
+
     /// The answer to an HTTP request, if there is one: see [`Session::poll_response`].
     pub fn poll_response(&mut self, lane: Lane) -> Option<http::Response> {
         let is_answer = |output: &Output<W>| matches!(output, Output::Respond(to, _) if *to == lane);

@@ -54,21 +54,7 @@ impl<R: Runtime + Default> ServerBuilder<R> {
             engine: engine::Config::default(),
             socket: protocol::Config::default(),
             path: (PATH.into(), TrailingSlash::Append),
-            admission: Admission {
-                routes: RouteConfig::new(PATH, TrailingSlash::Append),
-                allow_upgrades: true,
-                cleanup_empty_child_namespaces: false,
-                max_dynamic_namespaces: 10_000,
-                recovery: None,
-                bus: None,
-                hooks: Hooks::default(),
-                cookie: None,
-                http_compression: Some(DEFAULT_COMPRESSION_THRESHOLD),
-                per_message_deflate: None,
-                allow_eio3: false,
-                client_files: None,
-                fallback: Fallback::default(),
-            },
+            admission: Admission::default(),
             runtime: PhantomData,
         }
     }
@@ -76,6 +62,27 @@ impl<R: Runtime + Default> ServerBuilder<R> {
     /// Makes the server. It does nothing until it [listens](Server::listen) or is mounted.
     pub fn build(self) -> Server {
         self.build_on(Arc::new(R::default()))
+    }
+}
+
+impl Default for Admission {
+    /// As in the reference.
+    fn default() -> Self {
+        Self {
+            routes: RouteConfig::new(PATH, TrailingSlash::Append),
+            allow_upgrades: true,
+            cleanup_empty_child_namespaces: false,
+            max_dynamic_namespaces: 10_000,
+            recovery: None,
+            bus: None,
+            hooks: Hooks::default(),
+            cookie: None,
+            http_compression: Some(DEFAULT_COMPRESSION_THRESHOLD),
+            per_message_deflate: None,
+            allow_eio3: false,
+            client_files: None,
+            fallback: Fallback::default(),
+        }
     }
 }
 

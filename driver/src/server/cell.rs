@@ -14,6 +14,7 @@ use socketio_core::peer::SendError;
 use socketio_core::{Instant, Lane, Sid};
 
 use crate::server::hub::Hub;
+use crate::server::rest::Rest;
 use crate::transcript::Recorded;
 use crate::ws::Ws;
 
@@ -28,9 +29,9 @@ pub(crate) struct Cell {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// Gone when the session is: handles may outlive it, its buffers need not.
-    peer: Option<Recorded>,
+    pub(super) peer: Option<Recorded>,
     /// HTTP requests that wait for their answer.
     requests: Vec<(Lane, Request)>,
     /// Websockets that were opened for this session and that the pump has not taken yet.
@@ -38,7 +39,9 @@ struct State {
     /// The pump's. Kept while it is awake, since it does not change.
     sleeper: Option<Waker>,
     /// Whether the pump sleeps, and nobody has woken it through here.
-    asleep: bool,
+    pub(super) asleep: bool,
+    /// Where its websockets are meanwhile.
+    pub(super) rest: Rest,
     /// When the pump wakes by itself.
     alarm: Instant,
     /// Whether bodies of POSTs wait: the pump has enough to do.
@@ -64,15 +67,28 @@ pub(crate) enum Answer {
 }
 
 impl State {
+    /// Whether a pump that sleeps has nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.incoming.is_empty() && self.peer.as_ref().is_some_and(|peer| is_idle(peer, self.alarm))
+    }
+
     /// The pump's waker, if it sleeps and there is something for it to do.
-    fn rouse(&mut self) -> Option<Waker> {
-        let alarm = self.alarm;
-        let is_idle = |peer| is_idle(peer, alarm);
-        if !self.asleep || (self.incoming.is_empty() && self.peer.as_ref().is_some_and(is_idle)) {
-            return None;
-        }
+    pub(super) fn rouse(&mut self) -> Option<Waker> {
+        if !self.asleep || self.is_idle() { None } else { self.wake() }
+    }
+
+    /// The pump's waker, if nobody has taken it since the pump went to sleep.
+    pub(super) fn wake(&mut self) -> Option<Waker> {
         self.asleep = false;
         self.sleeper.take()
+    }
+
+    /// Keeps the pump's waker.
+    pub(super) fn await_wake(&mut self, cx: &Context<'_>) {
+        match &mut self.sleeper {
+            Some(sleeper) => sleeper.clone_from(cx.waker()),
+            sleeper => *sleeper = Some(cx.waker().clone()),
+        }
     }
 }
 
@@ -134,6 +150,17 @@ impl Drop for Sender<'_> {
     }
 }
 
+/// How a pump goes to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// There is something to do.
+    NotYet,
+    /// It keeps its websockets.
+    WithWebsockets,
+    /// They stay in the cell, and have to be [reclaimed](Cell::reclaim).
+    WithoutWebsockets,
+}
+
 /// Whether a pump that wakes at `alarm` has nothing to do before that.
 fn is_idle(peer: &Recorded, alarm: Instant) -> bool {
     !peer.has_output() && !peer.has_engine_event() && peer.poll_timeout().is_none_or(|next| alarm <= next)
@@ -149,6 +176,7 @@ impl Cell {
             incoming: Vec::new(),
             sleeper: None,
             asleep: false,
+            rest: Rest::default(),
             alarm: Instant::ZERO,
             congested: false,
             poster: None,
@@ -172,7 +200,7 @@ impl Cell {
         &self.sid
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock panics by design; if it did, the state machine is still the best there is.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -249,7 +277,7 @@ impl Cell {
 
     /// Drops the peer: the session is over. A request that came too late to be answered by it is broken off.
     pub(crate) fn retire(&self) {
-        let (peer, incoming, wakers) = {
+        let (peer, left, incoming, wakers) = {
             let mut state = self.lock();
             let mut wakers = Vec::new();
             for (_, request) in &mut state.requests {
@@ -259,33 +287,39 @@ impl Cell {
                 }
             }
             wakers.extend(state.senders.drain(..).map(|(_, sender)| sender));
-            (state.peer.take(), std::mem::take(&mut state.incoming), wakers)
+            (state.peer.take(), state.rest.take(), std::mem::take(&mut state.incoming), wakers)
         };
         wakers.into_iter().for_each(Waker::wake);
-        drop((peer, incoming));
+        drop((peer, left, incoming));
     }
 
     /// Lets the pump sleep until it is woken, or until `alarm`, unless there is something to do. Before that it tells the
-    /// peer what is left to tell.
-    pub(crate) fn sleep(&self, cx: &Context<'_>, alarm: Instant, tell: impl FnOnce(&mut Recorded)) -> bool {
+    /// peer what is left to tell. Its websockets may [stay here](super::rest) meanwhile.
+    pub(crate) fn sleep(
+        &self,
+        cx: &Context<'_>,
+        alarm: Instant,
+        websockets: &mut Vec<Ws>,
+        tell: impl FnOnce(&mut Recorded),
+    ) -> Sleep {
         let mut state = self.lock();
         // Somebody may have sent something since the pump looked, or waits for an answer by now.
         if !state.incoming.is_empty() {
-            return false;
+            return Sleep::NotYet;
         }
         if let Some(peer) = &mut state.peer {
             tell(peer);
             if !is_idle(peer, alarm) {
-                return false;
+                return Sleep::NotYet;
+            }
+            if !peer.is_recorded() {
+                state.rest.leave(websockets);
             }
         }
-        match &mut state.sleeper {
-            Some(sleeper) => sleeper.clone_from(cx.waker()),
-            sleeper => *sleeper = Some(cx.waker().clone()),
-        }
+        state.await_wake(cx);
         state.asleep = true;
         state.alarm = alarm;
-        true
+        if state.rest.is_left() { Sleep::WithoutWebsockets } else { Sleep::WithWebsockets }
     }
 
     /// Hands a websocket to the pump. If the session is over, dropping it is all there is to say.

@@ -18,6 +18,7 @@ use crate::serve::client_files::ClientFiles;
 use crate::serve::fallback::Fallback;
 use crate::serve::hooks::Hooks;
 use crate::server::cell::Cell;
+use crate::server::flushers::Flushers;
 use crate::server::namespace::Namespace;
 use crate::server::parent::ParentNamespace;
 use crate::server::shutdown::{Headcount, Present};
@@ -72,6 +73,8 @@ pub(crate) struct Hub {
     /// Who is asked for namespaces that do not exist, in the order of registration.
     parents: RwLock<Vec<ParentNamespace>>,
     on_new_namespace: RwLock<Vec<Arc<NamespaceHandler>>>,
+    /// Write what is broadcast.
+    pub(crate) flushers: Arc<Flushers>,
     next_lane: AtomicU64,
     next_key: AtomicU64,
     next_id: AtomicU32,
@@ -97,6 +100,7 @@ impl Hub {
             namespaces: RwLock::default(),
             parents: RwLock::default(),
             on_new_namespace: RwLock::default(),
+            flushers: Arc::default(),
             next_lane: AtomicU64::new(0),
             next_key: AtomicU64::new(0),
             next_id: AtomicU32::new(0),

@@ -3,6 +3,7 @@
 mod builder;
 pub(crate) mod cell;
 pub(crate) mod conn;
+mod flushers;
 pub(crate) mod handshake;
 pub(crate) mod hub;
 pub(crate) mod kept;
@@ -10,6 +11,7 @@ pub(crate) mod namespace;
 pub(crate) mod operator;
 pub(crate) mod parent;
 pub(crate) mod pump;
+mod rest;
 pub(crate) mod room_events;
 pub(crate) mod shutdown;
 pub(crate) mod socket;

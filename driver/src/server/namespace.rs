@@ -24,6 +24,7 @@ use crate::runtime::Runtime;
 use crate::server::hub::Hub;
 use crate::server::kept::Kept;
 use crate::server::operator::{BroadcastOperator, Manner, Rooms};
+use crate::server::rest::Delivered;
 use crate::server::room_events::{Events, Queue, RoomEvent};
 use crate::server::socket::Socket;
 use crate::signal::Signal;
@@ -579,18 +580,20 @@ impl Namespace {
         manner: Manner,
         hub: &Hub,
     ) {
-        let receivers = self.select(selector);
+        let mut receivers = self.select(selector);
         receivers.iter().for_each(|socket| socket.show(encoded));
         match self.recovery() {
             Some(mut log) if manner == Manner::Reliable => {
                 let stamped = log.record(selector, encoded, hub.now());
                 // Asked again under the lock: a client that came back meanwhile missed this one, or gets it now.
-                self.select(selector).iter().for_each(|socket| socket.deliver(name, &stamped, manner));
+                receivers = self.select(selector);
+                receivers.retain(|socket| socket.deliver(name, &stamped, manner) == Delivered::Listed);
                 drop(log);
                 self.watch_recovery(&hub.runtime);
             }
-            _ => receivers.iter().for_each(|socket| socket.deliver(name, encoded, manner)),
+            _ => receivers.retain(|socket| socket.deliver(name, encoded, manner) == Delivered::Listed),
         }
+        hub.flushers.flush(receivers);
     }
 
     pub(crate) fn next_ack(&self) -> AckId {

@@ -29,6 +29,8 @@ use crate::server::conn::{Conn, Disconnect};
 use crate::server::handshake::Handshake;
 use crate::server::namespace::Namespace;
 use crate::server::operator::{self, BroadcastOperator, Emitter, Manner, Rooms, listed};
+use crate::server::rest::Delivered;
+use crate::transcript::Recorded;
 
 /// One client in one namespace. Cheap to clone; a clone does not keep the connection alive.
 #[derive(Clone)]
@@ -175,6 +177,10 @@ impl Socket {
     /// Its number, unique on this server: older sockets have smaller ones.
     pub(crate) fn key(&self) -> u64 {
         self.0.key
+    }
+
+    pub(crate) fn cell(&self) -> &Cell {
+        &self.0.cell
     }
 
     pub(crate) fn slot(&self) -> Slot {
@@ -634,13 +640,23 @@ impl Socket {
     }
 
     fn send_encoded(&self, name: &str, encoded: Encoded, manner: Manner) -> Result<(), SendError> {
+        let sent = self.0.cell.with_peer(|peer| self.send_to(peer, name, encoded, manner));
+        sent.unwrap_or(Err(SendError::Disconnected))
+    }
+
+    fn send_to(
+        &self,
+        peer: &mut Recorded,
+        name: &str,
+        encoded: Encoded,
+        manner: Manner,
+    ) -> Result<(), SendError> {
         let slot = self.0.slot;
-        let sent = self.0.cell.with_peer(|peer| match manner {
+        match manner {
             Manner::Reliable => peer.send(slot, encoded, Delivery::Reliable),
             Manner::Volatile => peer.send(slot, encoded, Delivery::Volatile),
             Manner::Latest => peer.send_latest(slot, name, &encoded),
-        });
-        sent.unwrap_or(Err(SendError::Disconnected))
+        }
     }
 
     /// Sends it when there is room.
@@ -681,9 +697,16 @@ impl Socket {
     }
 
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
-    pub(crate) fn deliver(&self, name: &str, encoded: &Encoded, manner: Manner) {
-        if self.send_encoded(name, encoded.clone(), manner) == Err(SendError::Full) {
-            self.give_up();
+    pub(crate) fn deliver(&self, name: &str, encoded: &Encoded, manner: Manner) -> Delivered {
+        let delivered = self.0.cell.deliver(|peer| self.send_to(peer, name, encoded.clone(), manner));
+        match delivered {
+            None => Delivered::Done,
+            Some((sent, delivered)) => {
+                if sent == Err(SendError::Full) {
+                    self.give_up();
+                }
+                delivered
+            }
         }
     }
 

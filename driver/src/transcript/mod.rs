@@ -27,7 +27,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::Serialize;
+use socketio_core::engine::buffer::Compression;
 use socketio_core::engine::http::Response;
+use socketio_core::engine::packet::Frame;
 use socketio_core::engine::server::{EngineEvent, Input, Opening};
 use socketio_core::peer::{Config, Delivery, Output, Peer, SendError};
 use socketio_core::socket::Encoded;
@@ -89,6 +91,11 @@ impl Recorded {
             self.note(|| Entry::Out(Out::of(output)));
         }
         output
+    }
+
+    /// None of a peer that is written down, for the same reason as in [`poll_response`](Self::poll_response).
+    pub(crate) fn poll_frame(&mut self) -> Option<(Lane, Frame, Compression)> {
+        if self.is_recorded() { None } else { self.peer.poll_frame() }
     }
 
     /// Not written down: nothing depends on it.

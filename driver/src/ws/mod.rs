@@ -366,6 +366,15 @@ impl Ws {
         }
     }
 
+    /// Whether nothing is under way but to wait for what the peer says, and what is queued takes no time to be written.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.phase == Phase::Open
+            && self.out.is_empty()
+            && !self.flushing
+            && self.early.is_empty()
+            && !self.compresses()
+    }
+
     /// Whether the connection can be dropped: nothing is left to write, and nothing to wait for.
     pub(crate) fn is_done(&self, now: Instant) -> bool {
         match self.phase {

@@ -3,6 +3,7 @@
 mod aborts;
 mod acks;
 mod bad_input;
+mod broadcasts;
 mod conn;
 mod cuts;
 mod deadlines;

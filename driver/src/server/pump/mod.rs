@@ -33,14 +33,16 @@ use self::tasks::Tasks;
 use crate::ack::Waiter;
 use crate::alarm::Alarm;
 use crate::dispatch::backlog::Backlog;
-use crate::server::cell::{Answer, Cell};
+use crate::server::cell::{Answer, Cell, Sleep};
 use crate::server::conn::Conn;
+use crate::server::flushers::Guest;
 use crate::server::handshake::RequestInfo;
 use crate::server::hub::Entered;
+use crate::server::rest;
 use crate::server::shutdown::Present;
 use crate::server::socket::Socket;
 use crate::transcript::{self, Recorded};
-use crate::ws::{End, Ws};
+use crate::ws::Ws;
 
 /// The task of one client.
 pub(crate) struct Pump {
@@ -49,6 +51,10 @@ pub(crate) struct Pump {
     /// Each with its place in its namespace.
     sockets: Vec<(Slot, Socket, Entered)>,
     websockets: Vec<Ws>,
+    /// Whether they are in the cell.
+    left: bool,
+    /// From the first time on that they were left there.
+    guest: Option<Guest>,
     tasks: Tasks,
     /// The handlers of the socket whose events are being handed out, for as long as a turn takes.
     tables: Option<(Slot, Tables)>,
@@ -83,6 +89,8 @@ impl Pump {
             request,
             sockets: Vec::new(),
             websockets: Vec::new(),
+            left: false,
+            guest: None,
             tasks: Tasks::default(),
             tables: None,
             backlog: Backlog::default(),
@@ -131,7 +139,7 @@ impl Pump {
             let lane = ws.lane;
             if let Poll::Ready(read) = ws.poll_read(cx, now, |frame| inputs.push(Input::WsFrame(lane, frame)))
             {
-                inputs.extend(read.err().map(|end| ended(lane, end)));
+                inputs.extend(read.err().map(|end| rest::ended(lane, end)));
                 moved = true;
             }
         }
@@ -199,13 +207,10 @@ impl Pump {
     fn write(&mut self, inputs: &mut Vec<Input>, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = false;
         for ws in &mut self.websockets {
-            let input = match ws.poll_write(cx) {
-                Poll::Pending | Poll::Ready(Ok(false)) => continue,
-                Poll::Ready(Ok(true)) => Input::Flushed(ws.lane),
-                Poll::Ready(Err(end)) => ended(ws.lane, end),
-            };
-            moved = true;
-            inputs.push(input);
+            if let Some(input) = rest::write(ws, cx) {
+                moved = true;
+                inputs.push(input);
+            }
         }
         self.websockets.retain(|ws| !ws.is_done(now));
         moved
@@ -249,6 +254,12 @@ impl Future for Pump {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        if this.left {
+            if !this.cell.reclaim(&mut this.websockets, cx) {
+                return Poll::Pending;
+            }
+            this.left = false;
+        }
         let span = this.span.clone();
         let _inside = span.enter();
         let mut scratch = Scratch::take();
@@ -272,9 +283,17 @@ impl Future for Pump {
             }
             let tell =
                 |peer: &mut Recorded| scratch.inputs.drain(..).for_each(|input| peer.handle(input, now));
-            if this.arm(cx, now) && this.cell.sleep(cx, this.alarm.at(), tell) {
-                scratch.give_back();
-                return Poll::Pending;
+            if this.arm(cx, now) {
+                let sleep = this.cell.sleep(cx, this.alarm.at(), &mut this.websockets, tell);
+                this.left = sleep == Sleep::WithoutWebsockets;
+                if this.left {
+                    let hub = &this.cell.hub;
+                    this.guest.get_or_insert_with(|| hub.flushers.invite(&hub.runtime));
+                }
+                if sleep != Sleep::NotYet {
+                    scratch.give_back();
+                    return Poll::Pending;
+                }
             }
         }
         // A client that never pauses does not starve the others.
@@ -309,13 +328,6 @@ fn queue_plain(websockets: &mut [Ws], output: Output<Waiter>) -> Option<Output<W
     }
     ws.queue(&frame, compression);
     None
-}
-
-fn ended(lane: Lane, end: End) -> Input {
-    match end {
-        End::Closed => Input::LaneGone(lane),
-        End::Fault(fault) => Input::WsFault(lane, fault),
-    }
 }
 
 /// Inputs told to the core at once, and outputs taken from it before they are carried out. What handlers answer to a few

@@ -374,6 +374,17 @@ impl Session {
         self.poll_queued()
     }
 
+    /// The next frame for the websocket, where frames are all there is to hand out: `None` while anything else comes first.
+    /// For a driver that has frames written by somebody who can do nothing else.
+    pub fn poll_frame(&mut self) -> Option<(Lane, Frame, Compression)> {
+        if !self.outputs.is_empty() || !matches!(self.link, Link::Websocket { .. }) {
+            return None;
+        }
+        let Output::WsSend(lane, frame, compression) = self.transmit()? else { return None };
+        self.announce_room();
+        Some((lane, frame, compression))
+    }
+
     /// The answer to an HTTP request, if there is one: for a driver whose request waits right here, and that would only
     /// pass it on. Out of turn, which nobody can tell, as an answer stands for itself.
     pub fn poll_response(&mut self, lane: Lane) -> Option<Response> {
