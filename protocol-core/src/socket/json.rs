@@ -31,6 +31,8 @@ pub(super) struct List {
     pub(super) name_end: usize,
     /// Whether the name is a string with escapes.
     pub(super) name_escaped: bool,
+    /// Whether there is one argument, a string without escapes, and no space behind it.
+    pub(super) verbatim: bool,
     pub(super) span: Span,
 }
 
@@ -93,6 +95,7 @@ impl<'a> Scanner<'a> {
         at = space(bytes, at);
         let mut len = 0;
         let mut first = None;
+        let mut escaped = false;
         if bytes.get(at) != Some(&b']') {
             if named {
                 let kind = kind(bytes, at)?;
@@ -115,7 +118,11 @@ impl<'a> Scanner<'a> {
                 }
                 more = false;
                 first = first.or(Some(at));
-                at = space(bytes, self.value_at(at, 1)?.1);
+                let end = match kind(bytes, at)? {
+                    Kind::String => string(bytes, at, &mut escaped)?,
+                    _ => self.value_at(at, 1)?.1,
+                };
+                at = space(bytes, end);
                 len += 1;
             }
         }
@@ -124,6 +131,7 @@ impl<'a> Scanner<'a> {
         if u32::try_from(end).is_err() {
             return Err(Fault::InvalidPayload);
         }
+        found.verbatim = len == 1 && !escaped && bytes[end - 1] == b'"';
         // Nothing here is beyond the end.
         found.span = Span { start: start as u32, first: first.unwrap_or(end) as u32, end: end as u32, len };
         Ok(())

@@ -20,6 +20,16 @@ pub(super) trait Source<'de>: Sized {
     /// Whether the list begins with the name of an event, which is no argument.
     fn named(&self) -> bool;
 
+    /// The first argument, where that is text which stands there as it is.
+    fn text(&self) -> Option<&'de str> {
+        None
+    }
+
+    /// The first argument, where that stands for bytes.
+    fn bytes(&self) -> Option<&'de [u8]> {
+        None
+    }
+
     /// A deserializer of the first argument; there is one.
     fn first(self) -> Self::Deserializer;
 
@@ -93,8 +103,31 @@ impl<'de, S: Source<'de>> Deserializer<'de> for TopLevel<'_, S> {
         deserialize_any deserialize_bool
         deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-        deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string
-        deserialize_bytes deserialize_byte_buf deserialize_seq deserialize_map deserialize_identifier
+        deserialize_f32 deserialize_f64 deserialize_char
+        deserialize_seq deserialize_map deserialize_identifier
+    }
+
+    // What handlers take most often, and what needs no deserializer then.
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.source.text() {
+            Some(text) => visitor.visit_borrowed_str(text),
+            None => self.first()?.deserialize_str(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.source.bytes() {
+            Some(bytes) => visitor.visit_borrowed_bytes(bytes),
+            None => self.first()?.deserialize_bytes(visitor),
+        }
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.deserialize_bytes(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {

@@ -19,7 +19,7 @@ pub(crate) use self::transcode::{First, Followed, Listed};
 use super::json::{List, Scanner, Span};
 use super::mend::mend;
 use super::msgpack::Reader;
-use super::{Attachments, DecodeError, Limits};
+use super::{Attachments, DecodeError, Limits, placeholder};
 use crate::Str;
 use crate::engine::packet::Message;
 
@@ -44,6 +44,8 @@ struct JsonArgs {
     span: Span,
     /// Whether the list begins with the name of an event.
     named: bool,
+    /// Whether there is one argument, a string that reads as it is written.
+    verbatim: bool,
     attachments: Attachments,
 }
 
@@ -100,8 +102,9 @@ impl Args {
     /// A list that a scanner found in `text`.
     #[inline]
     pub(super) fn json(text: Str, list: List) -> Self {
-        let named = list.name.is_some();
-        Self(Repr::Json(JsonArgs { text, span: list.span, named, attachments: Attachments::NONE }))
+        let List { name, span, verbatim, .. } = list;
+        let named = name.is_some();
+        Self(Repr::Json(JsonArgs { text, span, named, verbatim, attachments: Attachments::NONE }))
     }
 
     /// A checked array.
@@ -335,6 +338,7 @@ impl Default for Args {
             text: Str::from_static("[]"),
             span: Span { start: 0, first: 1, end: 1, len: 0 },
             named: false,
+            verbatim: false,
             attachments: Attachments::NONE,
         }))
     }
@@ -387,6 +391,12 @@ impl<'a, 'de> Source<'de> for Plain<'a, 'de> {
         self.args.named
     }
 
+    fn text(&self) -> Option<&'de str> {
+        let Span { first, end, .. } = self.args.span;
+        // Without its quotes.
+        self.args.verbatim.then(|| &self.args.text[first as usize + 1..end as usize - 1])
+    }
+
     fn first(self) -> Self::Deserializer {
         self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.span.first as usize..]))
     }
@@ -405,6 +415,12 @@ impl<'a, 'de> Source<'de> for WithAttachments<'a, 'de> {
 
     fn named(&self) -> bool {
         self.args.named
+    }
+
+    fn bytes(&self) -> Option<&'de [u8]> {
+        let first = &self.args.text.as_bytes()[self.args.span.first as usize..];
+        let (num, _) = placeholder::canonical(first)?;
+        self.args.attachments.get(num).map(|attachment| &attachment[..])
     }
 
     fn first(self) -> Self::Deserializer {

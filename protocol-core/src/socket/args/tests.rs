@@ -403,3 +403,37 @@ proptest! {
         prop_assert_eq!(offset.decode::<(Any, Any, &str)>(), Ok((values.0, values.1, "o")));
     }
 }
+
+#[test]
+fn text_reads_the_same_whether_or_not_it_stands_there_as_it_is() {
+    let rows = [
+        (r#"31["x é"]"#, "x é"),
+        (r#"31[ "x" ]"#, "x"),
+        (r#"31["x" , 1]"#, "x"),
+        (r#"31["x","y"]"#, "x"),
+        (r#"31[""]"#, ""),
+        (r#"31["\u0078"]"#, "x"),
+        (r#"31["\""]"#, "\""),
+        (r#"31["\\"]"#, "\\"),
+        (r#"2["a","x"]"#, "x"),
+        (r#"2["\u0061","x"]"#, "x"),
+        (r#"2["a","\t"]"#, "\t"),
+        (r#"2["a",["x"]]"#, r#"["x"]"#),
+    ];
+    for (packet, text) in rows {
+        let packet = Decoder::new(Codec::Text, Limits::default()).push(Message::Text(packet.into()));
+        let args = match packet.unwrap().unwrap().body {
+            Body::Event(event) => event.into_args(),
+            Body::Ack { args, .. } => args,
+            other => panic!("arguments expected, not {other:?}"),
+        };
+        let is_list = text.starts_with('[');
+        assert_eq!(args.decode::<String>().is_ok(), !is_list, "{args:?}");
+        assert_eq!(args.first().decode::<String>(), args.decode::<String>());
+        if !is_list {
+            assert_eq!(args.decode::<String>().as_deref(), Ok(text));
+            assert_eq!(args.decode::<Value>(), Ok(json!(text)));
+            assert_eq!(args.decode::<(Option<String>,)>(), Ok((Some(text.to_owned()),)));
+        }
+    }
+}
