@@ -146,7 +146,20 @@ impl<W> Peer<W> {
 
     /// Takes what happened below.
     pub fn handle(&mut self, input: engine::Input, now: Instant) {
-        self.session.handle(input, now);
+        // What it has still to say comes before what is said of messages now.
+        if self.session.has_queued() {
+            self.drain(now);
+        }
+        let Self { session, connection, config, .. } = self;
+        let mut heard = Ok(());
+        session.handle_with(input, now, |_, message| {
+            if heard.is_ok() {
+                heard = connection.handle_arrived(message, &config.socket, now);
+            }
+        });
+        if let Err(error) = heard {
+            self.violation(error, now);
+        }
         self.drain(now);
     }
 
@@ -430,11 +443,7 @@ impl<W> Peer<W> {
     /// asked for, or something comes behind them.
     fn drain(&mut self, now: Instant) {
         while let Some(output) = self.session.poll_queued() {
-            if let engine::Output::Event(engine::Event::Message(message)) = output {
-                if let Err(error) = self.connection.handle_message(message, &self.config.socket, now) {
-                    self.violation(error, now);
-                }
-            } else if let Some(output) = self.take(output) {
+            if let Some(output) = self.take(output) {
                 self.outputs.push_back(output);
             }
         }
@@ -452,7 +461,7 @@ impl<W> Peer<W> {
             engine::Output::WsClose(lane) => Output::WsClose(lane),
             engine::Output::Event(event) => Output::Event(match event {
                 engine::Event::Upgraded(transport) => Event::Upgraded(transport),
-                // Only `drain` sees messages: none is queued by anything but `handle`.
+                // `handle` hears them at once.
                 engine::Event::Message(_) => return None,
                 engine::Event::Drained => Event::Drained,
                 engine::Event::Closed(reason) => {

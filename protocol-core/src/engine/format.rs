@@ -25,11 +25,6 @@ impl Format {
     /// The dialect of current clients.
     pub const V4: Self = Self { revision: Revision::V4, binary: BinaryEncoding::Raw, jsonp: None };
 
-    /// A packet from a websocket.
-    pub(crate) fn decode_ws(&self, frame: Frame) -> Result<Packet, DecodeError> {
-        Packet::decode(self.revision, frame)
-    }
-
     /// The answer to a poll.
     pub(crate) fn poll_response<'a>(&self, frames: impl Iterator<Item = &'a Frame> + Clone) -> Response {
         let mut body = Vec::new();

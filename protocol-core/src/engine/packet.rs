@@ -38,6 +38,40 @@ pub enum Message {
     Binary(Bytes),
 }
 
+/// A message where it arrived: its text begins at `start`, behind what is not part of it. To cut that off would count one
+/// reference more, and one less.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) message: Message,
+    pub(crate) start: usize,
+}
+
+impl Arrived {
+    /// The message in a frame, or the frame that holds another packet, or something that needs a closer look.
+    #[inline]
+    pub(crate) fn in_frame(revision: Revision, frame: Frame) -> Result<Self, Frame> {
+        match frame {
+            Frame::Text(text) if text.starts_with('4') => Ok(Self { message: Message::Text(text), start: 1 }),
+            Frame::Binary(data) if revision == Revision::V4 => Ok(Message::Binary(data).into()),
+            frame => Err(frame),
+        }
+    }
+
+    /// The message alone.
+    pub(crate) fn to_message(&self) -> Message {
+        match &self.message {
+            Message::Text(text) => Message::Text(text.slice_ref(&text[self.start..])),
+            Message::Binary(data) => Message::Binary(data.clone()),
+        }
+    }
+}
+
+impl From<Message> for Arrived {
+    fn from(message: Message) -> Self {
+        Self { message, start: 0 }
+    }
+}
+
 /// Whether a ping or pong tests a transport before an upgrade (`2probe`, `3probe`) or keeps a session alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::parser::Contained;
 use super::{Body, Codec, Event, Limits, Packet, msgpack, text};
-use crate::engine::packet::Message;
+use crate::engine::packet::{Arrived, Message};
 
 /// Puts the packets of one connection together: text, then the attachments it announced (REFERENCE 3.1, 3.2).
 ///
@@ -148,14 +148,22 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`], for every violation of REFERENCE 3.2; and the same one again ever after.
     pub fn push(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
+        self.push_arrived(message.into())
+    }
+
+    /// The same for a message where it arrived.
+    pub(crate) fn push_arrived(&mut self, arrived: Arrived) -> Result<Option<Packet>, DecodeError> {
+        let Arrived { message, start } = arrived;
         let mut missing = 0;
         let mut result = match (&mut self.state, message) {
             (State::Ready, message) => match (&mut self.format, message) {
-                (Format::Text, Message::Text(text)) => text::decode(text, &self.limits, &mut missing),
+                (Format::Text, Message::Text(text)) => text::decode(text, start, &self.limits, &mut missing),
                 (Format::Text, Message::Binary(_)) => Err(DecodeError::UnexpectedBinary),
                 (Format::Msgpack, Message::Text(_)) => Err(DecodeError::UnexpectedText),
                 (Format::Msgpack, Message::Binary(bytes)) => msgpack::decode(&bytes, &self.limits),
-                (Format::Custom(decoder), message) => decoder.add(message, &self.limits),
+                (Format::Custom(decoder), message) => {
+                    decoder.add(Arrived { message, start }.to_message(), &self.limits)
+                }
             },
             (State::Reconstructing(_), Message::Text(_)) => Err(DecodeError::UnexpectedText),
             (State::Reconstructing(_), Message::Binary(next)) => self.attach(next),

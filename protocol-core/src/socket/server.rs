@@ -24,7 +24,7 @@ use super::{
     Payload,
 };
 use crate::engine::Revision;
-use crate::engine::packet::Message;
+use crate::engine::packet::{Arrived, Message};
 use crate::time::earliest;
 use crate::{AckId, Instant, Sid};
 
@@ -210,8 +210,18 @@ impl<W> Connection<W> {
         config: &Config,
         now: Instant,
     ) -> Result<(), ProtocolError> {
+        self.handle_arrived(message.into(), config, now)
+    }
+
+    /// The same for a message where it arrived.
+    pub(crate) fn handle_arrived(
+        &mut self,
+        message: Arrived,
+        config: &Config,
+        now: Instant,
+    ) -> Result<(), ProtocolError> {
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
-        let packet = decoder.push(message)?;
+        let packet = decoder.push_arrived(message)?;
         self.attachment_deadline = match packet {
             Some(_) => None,
             None => self.attachment_deadline.or(Some(now + config.attachment_timeout)),

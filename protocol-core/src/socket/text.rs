@@ -13,17 +13,22 @@ use super::packet::Name;
 use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved_event, placeholder};
 use crate::{AckId, Str};
 
-/// Decodes a text message. Sets `missing` to the number of attachments that the packet lacks.
+/// Decodes a text message, which begins at `start`. Sets `missing` to the number of attachments that the packet lacks.
 //
 // There always is a packet. It comes as `Decoder::push` gives it away, so that it is not moved from one result to another.
 #[inline]
-pub(super) fn decode(text: Str, limits: &Limits, missing: &mut usize) -> Result<Option<Packet>, DecodeError> {
+pub(super) fn decode(
+    text: Str,
+    start: usize,
+    limits: &Limits,
+    missing: &mut usize,
+) -> Result<Option<Packet>, DecodeError> {
     let bytes = text.as_bytes();
-    let kind = match bytes.first() {
+    let kind = match bytes.get(start) {
         Some(kind @ b'0'..=b'6') => *kind,
         _ => return Err(DecodeError::UnknownType),
     };
-    let mut at = 1;
+    let mut at = start + 1;
     let mut attachments = None;
     if let b'5' | b'6' = kind {
         attachments = Some(attachment_count(&bytes[at..], limits, &mut at)?);

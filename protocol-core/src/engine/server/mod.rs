@@ -43,7 +43,7 @@ use super::close::{CloseReason, TransportFault};
 use super::format::Format;
 use super::handshake::Handshake;
 use super::http::Response;
-use super::packet::{BinaryEncoding, DecodeError, Frame, Packet, Purpose};
+use super::packet::{Arrived, BinaryEncoding, DecodeError, Frame, Packet, Purpose};
 use super::payload_v3::Form;
 use super::timers::{Name, Timers};
 use super::{Revision, Transport};
@@ -306,17 +306,31 @@ impl Session {
     /// Takes what happened below. Whatever a peer does wrong becomes outputs and, at the worst, one
     /// [`Event::Closed`].
     pub fn handle(&mut self, input: Input, now: Instant) {
+        self.handle_with(input, now, |outputs, message| {
+            outputs.push_back(Output::Event(Event::Message(message.to_message())));
+        });
+    }
+
+    /// The same for a parent that hears each message at once, instead of as an [`Event::Message`], which would come behind
+    /// what is among the outputs by then.
+    #[inline]
+    pub(crate) fn handle_with(
+        &mut self,
+        input: Input,
+        now: Instant,
+        mut hear: impl FnMut(&mut VecDeque<Output>, Arrived),
+    ) {
         match input {
             Input::Poll(lane) => self.handle_poll(lane),
             Input::Post(lane, form) => self.handle_post(lane, form),
-            Input::PostBody(lane, body) => self.handle_post_body(lane, &body, now),
+            Input::PostBody(lane, body) => self.handle_post_body(lane, &body, now, &mut hear),
             Input::PostTooLarge(lane) => {
                 if self.take_posting(lane).is_some() {
                     self.outputs.push_back(Output::Respond(lane, Response::payload_too_large()));
                 }
             }
             Input::WsOpen(lane, binary) => self.handle_ws_open(lane, binary, now),
-            Input::WsFrame(lane, frame) => self.handle_ws_frame(lane, frame, now),
+            Input::WsFrame(lane, frame) => self.handle_ws_frame(lane, frame, now, &mut hear),
             Input::WsFault(lane, fault) => self.handle_ws_end(lane, CloseReason::TransportError(fault)),
             Input::Flushed(lane) => {
                 if let Link::Websocket { current: ws, .. } | Link::Polling { probe: Some(ws), .. } =
@@ -428,8 +442,14 @@ impl Session {
 
     /// What the machine itself has to say, without the frames that wait for the transport. A parent drains this
     /// inside its own `handle*`, because an event here may become more frames.
+    #[inline]
     pub(crate) fn poll_queued(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Whether [`poll_queued`](Self::poll_queued) would return something.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.outputs.is_empty()
     }
 
     fn handle_lane_gone(&mut self, lane: Lane) {
@@ -454,11 +474,16 @@ impl Session {
         packet: Result<Packet, DecodeError>,
         from: Transport,
         now: Instant,
+        hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
     ) -> Result<(), CloseReason> {
         let packet = match packet {
             Ok(Packet::Close) if from == Transport::Polling => return Err(CloseReason::TransportClose),
             // A session that is closing listens to nothing else (REFERENCE 1.15).
             _ if self.closing.is_some() => return Ok(()),
+            Ok(Packet::Message(message)) => {
+                self.handle_message(message.into(), now, hear);
+                return Ok(());
+            }
             packet => packet.map_err(|_| CloseReason::ParseError)?,
         };
         self.observed.note(|| EngineEvent::Packet(packet.clone()));
@@ -481,16 +506,32 @@ impl Session {
                 return Ok(());
             }
             (Packet::Ping(_), Revision::V4) | (Packet::Pong(_), Revision::V3) => return Err(reversed),
-            (Packet::Message(message), _) => {
-                self.outputs.push_back(Output::Event(Event::Message(message)));
-            }
-            (Packet::Open(_) | Packet::Close | Packet::Upgrade | Packet::Noop, _) => {}
+            (Packet::Open(_) | Packet::Close | Packet::Message(_) | Packet::Upgrade | Packet::Noop, _) => {}
         }
+        self.extend_wait(now);
+        Ok(())
+    }
+
+    fn handle_message(
+        &mut self,
+        message: Arrived,
+        now: Instant,
+        hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
+    ) {
+        // As in `handle_packet`.
+        if self.closing.is_some() {
+            return;
+        }
+        self.observed.note(|| EngineEvent::Packet(Packet::Message(message.to_message())));
+        hear(&mut self.outputs, message);
+        self.extend_wait(now);
+    }
+
+    fn extend_wait(&mut self, now: Instant) {
         if self.extension_left && self.timers.is_set(Timer::Silence) && self.format.revision == Revision::V4 {
             self.extension_left = false;
             self.timers.set(Timer::Silence, now + self.config.ping_timeout);
         }
-        Ok(())
     }
 
     fn restart_heartbeat(&mut self, now: Instant) {

@@ -1,11 +1,13 @@
 //! Long-polling: the GET and the POST of a session.
 
+use alloc::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::{Closing, Link, Output, Posting, Session};
 use crate::engine::close::{CloseReason, TransportFault};
 use crate::engine::http::{BadRequest, Refusal, Response};
-use crate::engine::packet::Packet;
+use crate::engine::packet::{Arrived, Packet};
 use crate::engine::payload_v3::Form;
 use crate::engine::{Revision, Transport};
 use crate::{Instant, Lane};
@@ -46,10 +48,16 @@ impl Session {
         self.end(CloseReason::TransportError(fault), Packet::Close);
     }
 
-    pub(super) fn handle_post_body(&mut self, lane: Lane, body: &Bytes, now: Instant) {
+    pub(super) fn handle_post_body(
+        &mut self,
+        lane: Lane,
+        body: &Bytes,
+        now: Instant,
+        hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
+    ) {
         let Some(posting) = self.take_posting(lane) else { return };
         let mut packets = self.format.decode_post(posting.form, body, self.config.max_payload_packets);
-        let end = packets.try_for_each(|packet| self.handle_packet(packet, Transport::Polling, now));
+        let end = packets.try_for_each(|packet| self.handle_packet(packet, Transport::Polling, now, hear));
         // The answer says only that the body was read (REFERENCE 9.4), and it comes before the news of the close.
         self.outputs.push_back(Output::Respond(lane, Response::post_ok()));
         match end {

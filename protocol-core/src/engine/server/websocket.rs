@@ -1,11 +1,12 @@
 //! WebSockets: the probe, the upgrade and what follows.
 
+use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::{Closing, EngineEvent, Event, Link, Output, Session, Timer, Websocket};
 use crate::engine::buffer::Compression;
 use crate::engine::close::CloseReason;
-use crate::engine::packet::{BinaryEncoding, Frame, Packet, Purpose};
+use crate::engine::packet::{Arrived, BinaryEncoding, Frame, Packet, Purpose};
 use crate::engine::{Revision, Transport};
 use crate::{Instant, Lane};
 
@@ -21,8 +22,24 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_ws_frame(&mut self, lane: Lane, frame: Frame, now: Instant) {
-        let packet = self.format.decode_ws(frame);
+    pub(super) fn handle_ws_frame(
+        &mut self,
+        lane: Lane,
+        frame: Frame,
+        now: Instant,
+        hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
+    ) {
+        let revision = self.format.revision;
+        let frame = match &self.link {
+            Link::Websocket { current, .. } if current.lane == lane => {
+                match Arrived::in_frame(revision, frame) {
+                    Ok(message) => return self.handle_message(message, now, hear),
+                    Err(frame) => frame,
+                }
+            }
+            _ => frame,
+        };
+        let packet = Packet::decode(revision, frame);
         match &mut self.link {
             Link::Polling { probe: Some(probe), .. } if probe.lane == lane => match packet {
                 Ok(Packet::Ping(Purpose::Probe)) if probe.has_room() => {
@@ -39,7 +56,7 @@ impl Session {
                 _ => self.drop_probe(),
             },
             Link::Websocket { current, .. } if current.lane == lane => {
-                if let Err(reason) = self.handle_packet(packet, Transport::Websocket, now) {
+                if let Err(reason) = self.handle_packet(packet, Transport::Websocket, now, hear) {
                     self.end(reason, Packet::Close);
                 }
             }
