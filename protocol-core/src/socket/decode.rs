@@ -1,13 +1,12 @@
 //! From messages to packets.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 use thiserror::Error;
 
 use super::parser::Contained;
-use super::{Body, Codec, Event, Limits, Packet, msgpack, text};
+use super::{Attachments, Body, Codec, Event, Limits, Packet, msgpack, text};
 use crate::engine::packet::{Arrived, Message};
 
 /// Puts the packets of one connection together: text, then the attachments it announced (REFERENCE 3.1, 3.2).
@@ -59,7 +58,7 @@ struct Reconstruction {
     packet: Packet,
     /// How many attachments it has announced.
     expected: usize,
-    received: Vec<Bytes>,
+    received: Attachments,
     bytes: usize,
 }
 
@@ -192,12 +191,10 @@ impl Decoder {
             Err(error) => State::Failed(error.clone()),
             Ok(packet) => {
                 let Some(packet) = packet.take() else { return };
-                // The count is only a promise, and the limit may have been raised.
-                let received = Vec::with_capacity(missing.min(10));
                 State::Reconstructing(Box::new(Reconstruction {
                     packet,
                     expected: missing,
-                    received,
+                    received: Attachments::NONE,
                     bytes: 0,
                 }))
             }
@@ -221,7 +218,7 @@ impl Decoder {
         };
         let Reconstruction { mut packet, received, .. } = *complete;
         if let Body::Event(Event { args, .. }) | Body::Ack { args, .. } = &mut packet.body {
-            args.attach(received.into());
+            args.attach(received);
         }
         Ok(Some(packet))
     }

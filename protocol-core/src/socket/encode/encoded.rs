@@ -10,6 +10,7 @@ use crate::engine::buffer::Compression;
 use crate::engine::packet::{Frame, Message};
 #[cfg(doc)]
 use crate::socket::Parser;
+use crate::socket::attachments::Each;
 use crate::socket::{Args, Attachments, Body, Decoder, Event, Limits, Packet, msgpack};
 
 /// A packet as the engine sends it: a head, which is text that already begins with the digit of an Engine.IO message
@@ -43,7 +44,7 @@ impl Encoded {
 
     /// The frames, of a packet that is not needed any more.
     pub(crate) fn into_frames(self) -> impl ExactSizeIterator<Item = Frame> {
-        IntoFrames { head: Some(self.head), attachments: self.attachments, next: 0 }
+        IntoFrames { head: Some(self.head), attachments: self.attachments.into_each() }
     }
 
     /// The frame that begins the packet.
@@ -172,24 +173,18 @@ impl ExactSizeIterator for Frames<'_> {}
 
 struct IntoFrames {
     head: Option<Frame>,
-    attachments: Attachments,
-    next: usize,
+    attachments: Each,
 }
 
 impl Iterator for IntoFrames {
     type Item = Frame;
 
     fn next(&mut self) -> Option<Frame> {
-        if let Some(head) = self.head.take() {
-            return Some(head);
-        }
-        let attachment = self.attachments.get(self.next)?.clone();
-        self.next += 1;
-        Some(Frame::Binary(attachment))
+        self.head.take().or_else(|| self.attachments.next().map(Frame::Binary))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::from(self.head.is_some()) + self.attachments.len() - self.next;
+        let left = usize::from(self.head.is_some()) + self.attachments.len();
         (left, Some(left))
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::ser::{Error, Serialize, Serializer};
 
 use super::EncodeError;
+use crate::socket::Attachments;
 use crate::socket::compound::compound;
 use crate::socket::json::plain;
 use crate::socket::placeholder;
@@ -18,7 +19,7 @@ use crate::socket::placeholder;
 pub(super) struct Json<'a> {
     out: &'a mut Vec<u8>,
     /// Where bytes go; without it they are written as an array of numbers.
-    attachments: Option<&'a mut Vec<Bytes>>,
+    attachments: Option<&'a mut Attachments>,
     place: Place,
 }
 
@@ -36,7 +37,7 @@ enum Place {
 
 impl<'a> Json<'a> {
     /// A serializer of arguments, separated by commas.
-    pub(super) const fn arguments(out: &'a mut Vec<u8>, attachments: &'a mut Vec<Bytes>) -> Self {
+    pub(super) const fn arguments(out: &'a mut Vec<u8>, attachments: &'a mut Attachments) -> Self {
         Self { out, attachments: Some(attachments), place: Place::Arguments }
     }
 
@@ -250,7 +251,7 @@ impl<'a> Serializer for Json<'a> {
 /// An array or object that is being written.
 pub(super) struct Compound<'a> {
     out: &'a mut Vec<u8>,
-    attachments: Option<&'a mut Vec<Bytes>>,
+    attachments: Option<&'a mut Attachments>,
     close: &'static str,
     first: bool,
     /// What its values are: almost always values.

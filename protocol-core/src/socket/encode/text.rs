@@ -19,7 +19,7 @@ pub(super) fn list<T: Serialize + ?Sized>(
     args: &T,
 ) -> Result<Attachments, EncodeError> {
     let start = out.len();
-    let mut attachments = Vec::new();
+    let mut attachments = Attachments::NONE;
     head(out, kind, 0, nsp, id);
     begin_list(out, name);
     let empty = out.len();
@@ -37,11 +37,12 @@ pub(super) fn list<T: Serialize + ?Sized>(
     out.push(b']');
     if !attachments.is_empty() {
         // Only now is their number known; binary packets pay for one move of the text.
-        let mut binary = Vec::with_capacity(24);
-        head(&mut binary, kind, attachments.len(), &Nsp::ROOT, None);
-        out.splice(start..start + 2, binary);
+        let mut count = itoa::Buffer::new();
+        let count = count.format(attachments.len()).bytes().chain([b'-']);
+        out[start + 1] = binary(kind);
+        out.splice(start + 2..start + 2, count);
     }
-    Ok(attachments.into())
+    Ok(attachments)
 }
 
 /// An EVENT or an ACK with arguments in the form of [`Args::raw`](crate::socket::Args::raw).
@@ -104,8 +105,7 @@ fn head(out: &mut Vec<u8>, kind: u8, attachments: usize, nsp: &Nsp, id: Option<A
     if attachments == 0 {
         out.extend_from_slice(&[b'4', kind]);
     } else {
-        // BINARY_EVENT and BINARY_ACK come three after their kin.
-        out.extend_from_slice(&[b'4', kind + 3]);
+        out.extend_from_slice(&[b'4', binary(kind)]);
         out.extend_from_slice(itoa::Buffer::new().format(attachments).as_bytes());
         out.push(b'-');
     }
@@ -116,6 +116,11 @@ fn head(out: &mut Vec<u8>, kind: u8, attachments: usize, nsp: &Nsp, id: Option<A
     if let Some(AckId(id)) = id {
         out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
     }
+}
+
+/// BINARY_EVENT and BINARY_ACK come three after their kin.
+const fn binary(kind: u8) -> u8 {
+    kind + 3
 }
 
 fn begin_list(out: &mut Vec<u8>, name: Option<&str>) {
