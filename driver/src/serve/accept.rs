@@ -13,6 +13,7 @@ use socketio_core::Instant;
 
 use crate::alarm::Alarm;
 use crate::runtime::{Io, Listener, Runtime};
+use crate::serve::plain::{self, Next};
 use crate::serve::service::{self, From, Handled};
 use crate::serve::stall::Impatient;
 use crate::server::hub::Hub;
@@ -43,16 +44,21 @@ pub(crate) async fn accept_all(hub: Arc<Hub>, mut listener: Box<dyn Listener>) {
 /// Serves the requests of one connection.
 pub(crate) async fn serve(hub: Arc<Hub>, io: Box<dyn Io>, from: From) {
     let _present = hub.connections.enter();
-    let service = service_fn(|request| {
-        let hub = &hub;
-        async move {
-            match service::handle(hub, request, from).await {
-                Handled::Response(response) => Ok(response),
-                Handled::Abort => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
-                Handled::ForeignUpgrade => {
-                    hub.runtime.timer(hub.now() + FOREIGN_UPGRADE_TIMEOUT).await;
-                    Err(io::Error::from(io::ErrorKind::ConnectionAborted))
-                }
+    let io = Impatient::new(io, hub.runtime.clone());
+    if let Next::Hyper(io) = plain::serve(&hub, io, from).await {
+        serve_with_hyper(&hub, io, from).await;
+    }
+}
+
+/// The same for whatever requests.
+pub(super) async fn serve_with_hyper(hub: &Arc<Hub>, io: Impatient, from: From) {
+    let service = service_fn(|request| async move {
+        match service::handle(hub, request, from).await {
+            Handled::Response(response) => Ok(response),
+            Handled::Abort => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+            Handled::ForeignUpgrade => {
+                hub.runtime.timer(hub.now() + FOREIGN_UPGRADE_TIMEOUT).await;
+                Err(io::Error::from(io::ErrorKind::ConnectionAborted))
             }
         }
     });
@@ -60,7 +66,6 @@ pub(crate) async fn serve(hub: Arc<Hub>, io: Box<dyn Io>, from: From) {
     http.timer(HyperTimer::new(hub.runtime.clone()))
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES);
-    let io = Impatient::new(io, hub.runtime.clone());
     let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
     let mut closing = pin!(hub.closing.raised());
     let mut watched = false;
@@ -144,7 +149,7 @@ impl Future for HyperSleep {
 impl hyper::rt::Sleep for HyperSleep {}
 
 /// How long a client may take to send the head of a request, and to begin the next one: as long as Node.js allows.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Most bytes of the head of a request, which are kept until it is complete: four times what Node.js takes, where hyper
 /// would take 408 KiB of everybody. It is also how much of a body is read at once.

@@ -111,6 +111,16 @@ impl Hooks {
         self.cors.is_some()
     }
 
+    /// Whether there is anybody who edits the headers of responses.
+    pub(crate) fn edit_headers(&self) -> bool {
+        !(self.initial_headers.is_empty() && self.headers.is_empty())
+    }
+
+    /// Whether there is anybody who wants to know of refusals.
+    pub(crate) fn see_refusals(&self) -> bool {
+        !self.connection_error.is_empty()
+    }
+
     /// The rules for one request. A hook that panics shares nothing.
     pub(crate) async fn cors_for(&self, request: Handshake) -> Option<Cors> {
         let decide = self.cors.as_ref()?;

@@ -5,6 +5,7 @@ mod body;
 pub(crate) mod client_files;
 pub(crate) mod fallback;
 pub(crate) mod hooks;
+mod plain;
 pub(crate) mod service;
 mod stall;
 mod upgrade;

@@ -19,14 +19,14 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use socketio_core::engine::Transport;
 use socketio_core::engine::http::{
-    self as rules, BadRequest, ExistingRequest, HandshakeRequest, Headers, Kind, Refusal, Request, Response,
-    Route, RouteConfig,
+    self as rules, BadRequest, ExistingRequest, HandshakeRequest, Header, Headers, Kind, Refusal, Request,
+    Response, Route, RouteConfig,
 };
 use socketio_core::engine::packet::BinaryEncoding;
 use socketio_core::engine::payload_v3::Form;
 use socketio_core::engine::server::{Input, Opening};
 use socketio_core::socket::Payload;
-use socketio_core::{Bytes, Sid};
+use socketio_core::{Bytes, Instant, Sid};
 
 use crate::serve::body::{BodyError, collect, compress};
 use crate::serve::upgrade::{Switched, spawn_upgrade, switch};
@@ -98,6 +98,16 @@ pub(crate) struct From {
     pub(crate) secure: bool,
 }
 
+/// The head of a request, whoever read it.
+pub(crate) trait Head: Headers {
+    fn method(&self) -> &str;
+
+    fn target(&self) -> &str;
+
+    /// It as a hook wants it.
+    fn parts(&self) -> Cow<'_, Parts>;
+}
+
 /// What becomes of a request.
 pub(crate) enum Handled {
     Response(http::Response<Full<Bytes>>),
@@ -107,24 +117,38 @@ pub(crate) enum Handled {
     Abort,
 }
 
-/// The header fields of a request, as the core asks for them.
-struct Fields<'a>(&'a HeaderMap);
+/// A head that hyper read, as the core asks for it.
+struct Parsed<'a>(&'a Parts);
 
-impl Headers for Fields<'_> {
+impl Headers for Parsed<'_> {
     fn get(&self, name: &str) -> Option<&[u8]> {
         let value = match known(name) {
-            Some(name) => self.0.get(name),
-            None => self.0.get(name),
+            Some(name) => self.0.headers.get(name),
+            None => self.0.headers.get(name),
         };
         value.map(HeaderValue::as_bytes)
     }
 
     fn each(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         let values = match known(name) {
-            Some(name) => self.0.get_all(name),
-            None => self.0.get_all(name),
+            Some(name) => self.0.headers.get_all(name),
+            None => self.0.headers.get_all(name),
         };
         values.iter().for_each(|value| visit(value.as_bytes()));
+    }
+}
+
+impl Head for Parsed<'_> {
+    fn method(&self) -> &str {
+        self.0.method.as_str()
+    }
+
+    fn target(&self) -> &str {
+        self.0.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+
+    fn parts(&self) -> Cow<'_, Parts> {
+        Cow::Borrowed(self.0)
     }
 }
 
@@ -132,33 +156,40 @@ impl Headers for Fields<'_> {
 pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B>, from: From) -> Handled {
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let (head, body) = request.into_parts();
-    let mut exchange = Exchange::new(hub, &head, from);
-    if hub.admission.hooks.decide_cors() {
-        let cors = hub.admission.hooks.cors_for(exchange.describe()).await;
-        exchange.routes.to_mut().cors = cors;
-    }
-    let exchange = exchange;
+    let parsed = Parsed(&head);
+    let exchange = Exchange::new(hub, &parsed, from, hub.now()).await;
     let bundles = hub.admission.client_files.as_ref();
     if let Some(bundle) = bundles.and_then(|files| files.answer(&exchange.routes, &exchange.request())) {
         return Handled::Response(bundle);
     }
-    let answer = match rules::route(&exchange.routes, &exchange.request()) {
-        Route::NotOurs if exchange.request().is_upgrade() => return Handled::ForeignUpgrade,
-        Route::NotOurs => return Handled::Response(hub.admission.fallback.answer(head)),
-        Route::Preflight(response) => return Handled::Response(convert(response)),
-        Route::Refuse(refusal) => Answered::Refused(refusal),
-        Route::Handshake(handshake) => exchange.open(&handshake, on_upgrade).await,
-        Route::Existing(existing) => exchange.carry_on(&existing, on_upgrade, body).await,
-    };
-    exchange.finish(answer)
+    match exchange.answer(on_upgrade, body).await {
+        Some(answer) => exchange.finish(answer),
+        None if exchange.request().is_upgrade() => Handled::ForeignUpgrade,
+        None => Handled::Response(hub.admission.fallback.answer(head)),
+    }
+}
+
+/// Answers a request that is for the server, asks for no upgrade, and whose answer no hook edits. `None` breaks its
+/// connection.
+pub(crate) async fn handle_plain(
+    hub: &Arc<Hub>,
+    head: &dyn Head,
+    body: Bytes,
+    from: From,
+    now: Instant,
+) -> Option<Response> {
+    let exchange = Exchange::new(hub, head, from, now).await;
+    let answer = exchange.answer(None, Full::new(body)).await?;
+    Some(exchange.settle(answer)?.0)
 }
 
 /// One request, while it is answered.
 struct Exchange<'a> {
     hub: &'a Arc<Hub>,
-    head: &'a Parts,
-    fields: Fields<'a>,
+    head: &'a dyn Head,
     from: From,
+    /// When it came.
+    now: Instant,
     /// The server's, unless the application decides on CORS for each request.
     routes: Cow<'a, RouteConfig>,
 }
@@ -169,6 +200,7 @@ enum Answered {
     Polled(Response, Option<Sid>),
     /// A response that is no part of a session.
     Plain(Response),
+    Preflight(Response),
     Refused(Refusal),
     /// The connection becomes a websocket, whether that of a new session or not.
     Switched(http::Response<Full<Bytes>>, Stage),
@@ -182,29 +214,41 @@ enum Stage {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(hub: &'a Arc<Hub>, head: &'a Parts, from: From) -> Self {
-        let routes = Cow::Borrowed(&hub.admission.routes);
-        Self { hub, head, fields: Fields(&head.headers), from, routes }
+    async fn new(hub: &'a Arc<Hub>, head: &'a dyn Head, from: From, now: Instant) -> Self {
+        let mut exchange = Self { hub, head, from, now, routes: Cow::Borrowed(&hub.admission.routes) };
+        if hub.admission.hooks.decide_cors() {
+            let cors = hub.admission.hooks.cors_for(exchange.describe()).await;
+            exchange.routes.to_mut().cors = cors;
+        }
+        exchange
+    }
+
+    /// `None` if the request is not for the server.
+    async fn answer<B: Body>(&self, on_upgrade: Option<OnUpgrade>, body: B) -> Option<Answered> {
+        Some(match rules::route(&self.routes, &self.request()) {
+            Route::NotOurs => return None,
+            Route::Preflight(response) => Answered::Preflight(response),
+            Route::Refuse(refusal) => Answered::Refused(refusal),
+            // Once in a session: no other request shall make room for it.
+            Route::Handshake(handshake) => Box::pin(self.open(&handshake, on_upgrade)).await,
+            Route::Existing(existing) => self.carry_on(&existing, on_upgrade, body).await,
+        })
     }
 
     fn request(&self) -> Request<'_> {
-        Request { method: self.head.method.as_str(), target: self.target(), headers: &self.fields }
+        Request { method: self.head.method(), target: self.head.target(), headers: self.head }
     }
 
     /// What the application is told of it.
     fn describe(&self) -> Handshake {
         let info = RequestInfo::new(
-            self.target(),
-            &self.head.headers,
+            self.head.target(),
+            &self.head.parts().headers,
             self.from.address,
             self.from.secure,
             self.hub.runtime.unix_time(),
         );
         Handshake { request: Arc::new(info), auth: Payload::EMPTY_OBJECT }
-    }
-
-    fn target(&self) -> &str {
-        self.head.uri.path_and_query().map_or("/", |target| target.as_str())
     }
 
     /// Opens a session, if the application allows it. The last checks of REFERENCE 1.6, in its order.
@@ -300,8 +344,8 @@ impl<'a> Exchange<'a> {
         }
         let Some(cell) = cell else { return Answered::Abort };
         match existing.kind {
-            Kind::Get => poll(&cell).await,
-            Kind::Post => post(&cell, rules::post_form(&self.fields), body).await,
+            Kind::Get => poll(&cell, self.now).await,
+            Kind::Post => post(&cell, rules::post_form(self.head), body, self.now).await,
             Kind::Upgrade if existing.transport == Transport::Websocket => {
                 self.probe(cell, existing.binary, on_upgrade)
             }
@@ -341,87 +385,113 @@ impl<'a> Exchange<'a> {
 
     /// Writes the response, with everything that is not the session's business.
     fn finish(&self, answer: Answered) -> Handled {
-        let admission = &self.hub.admission;
+        let hooks = &self.hub.admission.hooks;
         let (mut response, stage) = match answer {
-            Answered::Abort => return Handled::Abort,
-            Answered::Plain(response) => (convert(response), None),
+            Answered::Switched(mut response, stage) => {
+                self.cors().iter().for_each(|field| add(response.headers_mut(), field.name, &field.value));
+                (response, Some(stage))
+            }
+            answer => match self.settle(answer) {
+                Some((response, stage)) => (convert(response), stage),
+                None => return Handled::Abort,
+            },
+        };
+        if let Some(stage) = stage.filter(|_| hooks.edit_headers()) {
+            hooks.edit(response.headers_mut(), &self.head.parts(), stage == Stage::Handshake);
+        }
+        Handled::Response(response)
+    }
+
+    /// The response as far as the core describes it, and whether hooks may edit it.
+    fn settle(&self, answer: Answered) -> Option<(Response, Option<Stage>)> {
+        let admission = &self.hub.admission;
+        let (response, stage) = match answer {
+            Answered::Abort | Answered::Switched(..) => return None,
+            Answered::Preflight(response) => return Some((response, None)),
+            Answered::Plain(response) => (response, None),
             Answered::Refused(refusal) => {
-                let (method, code) = (self.head.method.as_str(), refusal.code());
+                let (method, code) = (self.head.method(), refusal.code());
                 tracing::debug!(method, code, reason = refusal.message(), "request refused");
-                admission.hooks.refused(&refusal, self.head);
+                if admission.hooks.see_refusals() {
+                    admission.hooks.refused(&refusal, &self.head.parts());
+                }
                 let refused = match self.routes.is_upgrade(&self.request()) {
                     true => refusal.upgrade_response(),
                     false => refusal.response(),
                 };
-                (convert(refused), None)
+                (refused, None)
             }
-            Answered::Switched(response, stage) => (response, Some(stage)),
             Answered::Polled(response, sid) => {
                 let stage = if sid.is_some() { Stage::Handshake } else { Stage::Later };
                 let stage = (response.status == 200).then_some(stage);
                 let cookie =
                     admission.cookie.as_ref().zip(sid).map(|(cookie, sid)| cookie.header(sid.as_str()));
-                let response = response.with(cookie.into_iter().chain(rules::xss_protection(&self.fields)));
+                let response = response.with(cookie.into_iter().chain(rules::xss_protection(self.head)));
                 (self.compressed(response), stage)
             }
         };
-        let cors = self.routes.cors.as_ref().map(|cors| cors.headers(&self.request())).unwrap_or_default();
-        for field in cors {
-            add(response.headers_mut(), field.name, &field.value);
-        }
-        if let Some(stage) = stage {
-            admission.hooks.edit(response.headers_mut(), self.head, stage == Stage::Handshake);
-        }
-        Handled::Response(response)
+        Some((response.with(self.cors()), stage))
+    }
+
+    fn cors(&self) -> Vec<Header> {
+        self.routes.cors.as_ref().map(|cors| cors.headers(&self.request())).unwrap_or_default()
     }
 
     /// Polls alone are compressed: the answer to a POST is never long enough.
-    fn compressed(&self, mut response: Response) -> http::Response<Full<Bytes>> {
+    fn compressed(&self, mut response: Response) -> Response {
         let threshold = self.hub.admission.http_compression;
         let encoding =
-            rules::content_encoding(&self.fields, response.body.len(), response.compressible, threshold);
-        if let Some(encoding) = encoding {
-            response.body = compress(&response.body, encoding);
-        }
-        let mut response = convert(response);
-        if let Some(encoding) = encoding {
-            add(response.headers_mut(), "content-encoding", encoding.name().as_bytes());
-        }
-        response
+            rules::content_encoding(self.head, response.body.len(), response.compressible, threshold);
+        let Some(encoding) = encoding else { return response };
+        response.body = compress(&response.body, encoding);
+        response.with([Header { name: "content-encoding", value: encoding.name().into() }])
     }
 }
 
-async fn poll(cell: &Arc<Cell>) -> Answered {
+async fn poll(cell: &Arc<Cell>, now: Instant) -> Answered {
     let lane = cell.hub.next_lane();
-    match cell.request(lane, Input::Poll(lane), cell.hub.now()) {
+    match cell.request(lane, [Input::Poll(lane)], now) {
         Some(pending) => polled(pending.answer().await),
         None => Answered::Abort,
     }
 }
 
-async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B) -> Answered {
+async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B, now: Instant) -> Answered {
     let lane = cell.hub.next_lane();
-    let Some(mut pending) = cell.request(lane, Input::Post(lane, form), cell.hub.now()) else {
-        return Answered::Abort;
-    };
     let mut body = pin!(async {
         let body = collect(body, cell.hub.config.engine.max_payload_bytes).await;
         // What was read is held back like what stands unread on a websocket.
         poll_fn(|cx| cell.poll_room(cx)).await;
-        body
+        match body {
+            Ok(body) => Ok(Input::PostBody(lane, body)),
+            Err(BodyError::TooLarge) => Ok(Input::PostTooLarge(lane)),
+            Err(BodyError::Broken) => Err(BodyError::Broken),
+        }
     });
+    // Nearly every body comes with its head.
+    let first = poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await;
+    if let Poll::Ready(Ok(body)) = first {
+        return match cell.request(lane, [Input::Post(lane, form), body], now) {
+            Some(pending) => polled(pending.answer().await),
+            None => Answered::Abort,
+        };
+    }
+    let Some(mut pending) = cell.request(lane, [Input::Post(lane, form)], now) else {
+        return Answered::Abort;
+    };
+    if first.is_ready() {
+        return Answered::Abort;
+    }
     // The answer may come first: two POSTs at once, or a session that ends.
     let outcome = poll_fn(|cx| match body.as_mut().poll(cx) {
         Poll::Ready(collected) => Poll::Ready(Ok(collected)),
         Poll::Pending => pending.poll_answer(cx).map(Err),
     });
-    let input = match outcome.await {
-        Ok(Ok(body)) => Input::PostBody(lane, body),
-        Ok(Err(BodyError::TooLarge)) => Input::PostTooLarge(lane),
-        Ok(Err(BodyError::Broken)) => return Answered::Abort,
+    match outcome.await {
+        Ok(Ok(body)) => pending.input([body], cell.hub.now()),
+        Ok(Err(_)) => return Answered::Abort,
         Err(answer) => return polled(answer),
     };
-    pending.input(input, cell.hub.now());
     polled(pending.answer().await)
 }
 

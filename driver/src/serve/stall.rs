@@ -11,12 +11,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
+use socketio_core::Bytes;
 
 use crate::runtime::{Io, Runtime, Timer};
 
 /// A connection that breaks when nothing of what is written is taken for [`STALL_TIMEOUT`].
 pub(crate) struct Impatient {
     io: Box<dyn Io>,
+    /// What was read before, and is to be read again.
+    unread: Bytes,
     runtime: Arc<dyn Runtime>,
     /// Set while a write waits.
     timer: Option<Pin<Box<dyn Timer>>>,
@@ -24,12 +27,18 @@ pub(crate) struct Impatient {
 
 impl Impatient {
     pub(crate) fn new(io: Box<dyn Io>, runtime: Arc<dyn Runtime>) -> Self {
-        Self { io, runtime, timer: None }
+        Self { io, unread: Bytes::new(), runtime, timer: None }
     }
 
-    /// The connection without its deadline.
-    pub(crate) fn into_inner(self) -> Box<dyn Io> {
-        self.io
+    /// The same, beginning with what was read of it before.
+    pub(crate) fn rewound(mut self, unread: Bytes) -> Self {
+        self.unread = unread;
+        self
+    }
+
+    /// The connection without its deadline, and what is to be read again.
+    pub(crate) fn into_inner(self) -> (Box<dyn Io>, Bytes) {
+        (self.io, self.unread)
     }
 
     fn watch<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -47,8 +56,13 @@ impl Read for Impatient {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let len = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(len));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }

@@ -72,8 +72,11 @@ where
 /// The connection without hyper's wrapping, where it is one of ours, and what was read too far.
 fn bare(upgraded: Upgraded) -> (Box<dyn Io>, Bytes) {
     match upgraded.downcast::<Impatient>() {
-        // Even empty, it would keep hyper's whole read buffer for as long as the websocket lives.
-        Ok(parts) => (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)),
+        Ok(parts) => {
+            let (io, unread) = parts.io.into_inner();
+            // Even empty, it would keep hyper's whole read buffer for as long as the websocket lives.
+            (io, [parts.read_buf, unread].concat().into())
+        }
         Err(upgraded) => (Box::new(upgraded), Bytes::new()),
     }
 }

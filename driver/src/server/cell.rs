@@ -338,9 +338,14 @@ impl Cell {
     }
 
     /// Tells the peer of an HTTP request. `None` when the session is over.
-    pub(crate) fn request(self: &Arc<Self>, lane: Lane, input: Input, now: Instant) -> Option<Pending> {
+    pub(crate) fn request(
+        self: &Arc<Self>,
+        lane: Lane,
+        inputs: impl IntoIterator<Item = Input>,
+        now: Instant,
+    ) -> Option<Pending> {
         let mut pending = Pending { cell: self.clone(), lane, state: Waiting::Answered(None) };
-        pending.input(input, now).then_some(pending)
+        pending.input(inputs, now).then_some(pending)
     }
 
     /// The first request of a session, which is answered already or will be.
@@ -414,11 +419,11 @@ impl Waiting {
 
 impl Pending {
     /// Tells the peer more about this request. Returns whether there still is one.
-    pub(crate) fn input(&mut self, input: Input, now: Instant) -> bool {
+    pub(crate) fn input(&mut self, inputs: impl IntoIterator<Item = Input>, now: Instant) -> bool {
         let sleeper = {
             let mut state = self.cell.lock();
             let Some(peer) = &mut state.peer else { return false };
-            peer.handle(input, now);
+            inputs.into_iter().for_each(|input| peer.handle(input, now));
             if !matches!(self.state, Waiting::Answered(Some(_))) {
                 let response = peer.poll_response(self.lane);
                 let known = state.requests.iter().position(|(lane, _)| *lane == self.lane);

@@ -78,13 +78,17 @@ impl<'a> Iterator for Pairs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
-            let (name, end) = take(&mut self.rest, |b| b == b'=' || b == b'&');
-            match end {
-                Some(b'=') => return Some((name, take(&mut self.rest, |b| b == b'&').0)),
-                // Between two separators there may be nothing.
-                _ if name.is_empty() => {}
-                _ => return Some((name, Cow::Borrowed(""))),
+            let (pair, rest) = split_at(self.rest, b'&').unwrap_or((self.rest, ""));
+            self.rest = rest;
+            // Between two separators there may be nothing.
+            if pair.is_empty() {
+                continue;
             }
+            let (name, value) = split_at(pair, b'=').unwrap_or((pair, ""));
+            return Some(match memchr::memchr2(b'+', b'%', pair.as_bytes()) {
+                None => (Cow::Borrowed(name), Cow::Borrowed(value)),
+                Some(_) => (read(name), read(value)),
+            });
         }
         None
     }
@@ -97,20 +101,12 @@ fn split_at(text: &str, separator: u8) -> Option<(&str, &str)> {
     Some((&text[..position], &text[position + 1..]))
 }
 
-/// Takes what stands before the first separator, decoded, and that separator, an ASCII character. Names and values are
-/// short: to look at each byte once costs less than to begin three searches.
-fn take<'a>(rest: &mut &'a str, is_separator: impl Fn(u8) -> bool) -> (Cow<'a, str>, Option<u8>) {
-    let mut is_plain = true;
-    let end = rest.bytes().position(|b| {
-        is_plain &= b != b'+' && b != b'%';
-        is_separator(b)
-    });
-    let (text, separator) = match end {
-        Some(end) => (&rest[..end], Some(rest.as_bytes()[end])),
-        None => (*rest, None),
-    };
-    *rest = end.map_or("", |end| &rest[end + 1..]);
-    (if is_plain { Cow::Borrowed(text) } else { Cow::Owned(decode(text)) }, separator)
+/// A name or a value.
+fn read(text: &str) -> Cow<'_, str> {
+    match memchr::memchr2(b'+', b'%', text.as_bytes()) {
+        None => Cow::Borrowed(text),
+        Some(_) => Cow::Owned(decode(text)),
+    }
 }
 
 /// `+` is a space and `%XX` a byte; a `%` without two hexadecimal digits stands for itself, and what is then not UTF-8

@@ -1,0 +1,367 @@
+//! Requests of sessions that poll, past hyper: those that are plain beyond doubt and came whole.
+//!
+//! Nearly every request of such a session is. The first one that is anything else makes its connection hyper's for the
+//! rest of its life, with all that was read and not answered: nothing here answers what it does not understand, waits
+//! for the rest of something, or knows what is wrong with a request. It knows no packet and no session either.
+
+use std::borrow::Cow;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::request::Parts;
+use httparse::Header;
+use hyper::rt::{Read as _, ReadBuf, Write as _};
+use socketio_core::engine::http::{Headers, Response, is_header_value};
+use socketio_core::{Bytes, Instant};
+
+use crate::alarm::Alarm;
+use crate::serve::accept::HEADER_TIMEOUT;
+use crate::serve::service::{self, From, Head};
+use crate::serve::stall::Impatient;
+use crate::server::hub::Hub;
+
+/// What becomes of a connection after its plain requests.
+pub(super) enum Next {
+    /// It is hyper's, and begins with a request that is not plain, or not all there.
+    Hyper(Impatient),
+    Over,
+}
+
+/// Serves a connection as long as its requests are plain.
+pub(super) async fn serve(hub: &Arc<Hub>, io: Impatient, from: From) -> Next {
+    if hub.admission.hooks.edit_headers() {
+        return Next::Hyper(io);
+    }
+    let now = hub.now();
+    let alarm = Alarm::new(&*hub.runtime, now);
+    let mut connection = Connection { hub, io, unread: Vec::new(), now, alarm, unbroken: 0 };
+    let mut date = Date::default();
+    let mut closing = pin!(hub.closing.raised());
+    // Once is enough to be woken: the waker of a task does not change.
+    let _ = poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx))).await;
+    loop {
+        if !connection.arrival().await {
+            return connection.end().await;
+        }
+        let mut bytes = mem::take(&mut connection.unread);
+        let answer = {
+            let mut room = [MaybeUninit::uninit(); MAX_FIELDS];
+            let Some(request) = Request::parse(&bytes, &mut room, hub.admission.routes.path()) else {
+                return Next::Hyper(connection.io.rewound(bytes.into()));
+            };
+            connection.unread.extend_from_slice(&bytes[request.len..]);
+            let body = request.body(&bytes);
+            let mut answering = pin!(service::handle_plain(hub, &request, body, from, connection.now));
+            let mut waited = false;
+            let answer = poll_fn(|cx| {
+                if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
+                    return Poll::Ready(answer);
+                }
+                waited = true;
+                // A client that goes away is noticed by reading. Who sends more is still there, and waits.
+                if ready!(connection.poll_arrival(cx)) { Poll::Pending } else { Poll::Ready(None) }
+            });
+            let answer = answer.await;
+            connection.look_at_clock_if(waited);
+            answer
+        };
+        let Some(response) = answer else { return Next::Over };
+        bytes.clear();
+        let is_last = write(&response, hub.closing.is_raised(), date.at(hub, connection.now), &mut bytes);
+        let written = if response.body.len() <= MAX_COPIED {
+            bytes.extend_from_slice(&response.body);
+            connection.write(&bytes).await
+        } else {
+            match connection.write(&bytes).await {
+                Ok(()) => connection.write(&response.body).await,
+                failed => failed,
+            }
+        };
+        if written.is_err() {
+            return Next::Over;
+        }
+        if is_last {
+            return connection.end().await;
+        }
+        if connection.unread.is_empty() && bytes.capacity() <= MAX_KEPT {
+            bytes.clear();
+            connection.unread = bytes;
+        }
+    }
+}
+
+struct Connection<'a> {
+    hub: &'a Arc<Hub>,
+    io: Impatient,
+    unread: Vec<u8>,
+    /// As of when somebody was last waited for: it takes a while to look at a clock, and until then next to none passes.
+    now: Instant,
+    alarm: Alarm,
+    /// How many requests came without a pause.
+    unbroken: u32,
+}
+
+impl Connection<'_> {
+    /// Waits for the next request. False when there will be none any more, or none that is to be answered.
+    async fn arrival(&mut self) -> bool {
+        let deadline = self.now + HEADER_TIMEOUT;
+        self.unbroken += 1;
+        let mut waited = false;
+        let arrived = poll_fn(|cx| {
+            if self.hub.closing.is_raised() {
+                return Poll::Ready(false);
+            }
+            if self.unbroken >= MAX_UNBROKEN {
+                // A client that never pauses does not starve the others.
+                self.unbroken = 0;
+                waited = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if let Poll::Ready(arrived) = self.poll_arrival(cx) {
+                return Poll::Ready(arrived);
+            }
+            self.unbroken = 0;
+            let now = if waited { self.hub.now() } else { self.now };
+            waited = true;
+            if self.alarm.set(Some(deadline), cx, now) { Poll::Pending } else { Poll::Ready(false) }
+        });
+        let arrived = arrived.await;
+        self.look_at_clock_if(waited);
+        arrived
+    }
+
+    fn look_at_clock_if(&mut self, waited: bool) {
+        if waited {
+            self.now = self.hub.now();
+        }
+    }
+
+    /// Waits for something unread. False when there will be nothing any more.
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.unread.is_empty() {
+            return Poll::Ready(true);
+        }
+        let mut room = [MaybeUninit::uninit(); READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut room);
+        let outcome = ready!(Pin::new(&mut self.io).poll_read(cx, read.unfilled()));
+        self.unread.extend_from_slice(read.filled());
+        Poll::Ready(outcome.is_ok() && !self.unread.is_empty())
+    }
+
+    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let mut waited = false;
+        let written = poll_fn(|cx| {
+            while !bytes.is_empty() {
+                match Pin::new(&mut self.io).poll_write(cx, bytes)? {
+                    Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(written) => bytes = &bytes[written..],
+                    Poll::Pending => {
+                        waited = true;
+                        return Poll::Pending;
+                    }
+                }
+            }
+            Pin::new(&mut self.io).poll_flush(cx)
+        });
+        let written = written.await;
+        self.look_at_clock_if(waited);
+        written
+    }
+
+    async fn end(mut self) -> Next {
+        // It is over either way.
+        let _ = poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await;
+        Next::Over
+    }
+}
+
+/// A plain request.
+struct Request<'a> {
+    method: &'a str,
+    target: &'a str,
+    fields: &'a [Header<'a>],
+    head_len: usize,
+    /// With the body.
+    len: usize,
+}
+
+impl<'a> Request<'a> {
+    /// The request that `bytes` begin with, if it is plain and all there.
+    fn parse(bytes: &'a [u8], room: &'a mut [MaybeUninit<Header<'a>>], path: &str) -> Option<Self> {
+        let mut head = httparse::Request::new(&mut []);
+        let httparse::Status::Complete(head_len) = head.parse_with_uninit_headers(bytes, room).ok()? else {
+            return None;
+        };
+        let (method, target) = (head.method?, head.path?);
+        // Anything else at the server's path is no request of a session.
+        let is_ours =
+            target.starts_with('/') && target.strip_prefix(path).is_some_and(|rest| rest.starts_with('?'));
+        let is_clean = |byte: u8| CLEAN[usize::from(byte)];
+        if head.version != Some(1) || !is_ours || !target.bytes().all(is_clean) {
+            return None;
+        }
+        let body_len = match (method, body_len(head.headers)?) {
+            ("GET", None | Some(0)) => 0,
+            ("POST", Some(len)) => len,
+            _ => return None,
+        };
+        let len = head_len + body_len;
+        (len <= bytes.len()).then_some(Self { method, target, fields: head.headers, head_len, len })
+    }
+
+    fn body(&self, bytes: &[u8]) -> Bytes {
+        Bytes::copy_from_slice(&bytes[self.head_len..self.len])
+    }
+}
+
+impl Headers for Request<'_> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let field = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        field.map(|field| field.value)
+    }
+
+    fn each(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        let named = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        named.for_each(|field| visit(field.value));
+    }
+}
+
+impl Head for Request<'_> {
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn target(&self) -> &str {
+        self.target
+    }
+
+    fn parts(&self) -> Cow<'_, Parts> {
+        let mut request = http::Request::builder().method(self.method).uri(self.target);
+        for field in self.fields {
+            request = request.header(field.name, field.value);
+        }
+        let (parts, ()) = request.body(()).unwrap_or_default().into_parts();
+        Cow::Owned(parts)
+    }
+}
+
+/// The length of the body that these fields announce, if they announce one. `None` if they are not those of a plain
+/// request.
+fn body_len(fields: &[Header<'_>]) -> Option<Option<usize>> {
+    let mut hosts = 0;
+    let mut len = None;
+    for Header { name, value } in fields {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("host") {
+            hosts += 1;
+        } else if is("content-length") {
+            if len.is_some() || value.len() > MAX_DIGITS || !value.iter().all(u8::is_ascii_digit) {
+                return None;
+            }
+            len = Some(std::str::from_utf8(value).ok()?.parse().ok()?);
+        } else if UNUSUAL.iter().any(|unusual| is(unusual))
+            || is("connection") && !value.eq_ignore_ascii_case(b"keep-alive")
+        {
+            return None;
+        }
+    }
+    (hosts == 1).then_some(len)
+}
+
+/// Writes the head of a response, as hyper would. Returns whether it is the last one of its connection.
+fn write(response: &Response, is_last: bool, date: &str, out: &mut Vec<u8>) -> bool {
+    let status =
+        http::StatusCode::from_u16(response.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let reason = status.canonical_reason().unwrap_or_default();
+    out.reserve(HEAD_BYTES + response.body.len().min(MAX_COPIED));
+    for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    let mut closes = false;
+    let mut field = |name: &str, value: &[u8]| {
+        let at = out.len();
+        out.extend_from_slice(name.as_bytes());
+        out[at..].make_ascii_lowercase();
+        closes |= &out[at..] == b"connection";
+        [b": ", value, b"\r\n"].into_iter().for_each(|part| out.extend_from_slice(part));
+    };
+    response.headers.iter().for_each(|(name, value)| field(name, value.as_bytes()));
+    for extra in response.extra.iter().filter(|extra| is_header_value(&extra.value)) {
+        field(extra.name, &extra.value);
+    }
+    if is_last && !closes {
+        out.extend_from_slice(b"connection: close\r\n");
+    }
+    for part in
+        ["content-length: ", itoa::Buffer::new().format(response.body.len()), "\r\ndate: ", date, "\r\n\r\n"]
+    {
+        out.extend_from_slice(part.as_bytes());
+    }
+    closes || is_last
+}
+
+/// The date of responses, which changes once a second.
+#[derive(Default)]
+struct Date {
+    text: String,
+    until: Instant,
+}
+
+impl Date {
+    fn at(&mut self, hub: &Hub, now: Instant) -> &str {
+        if self.until <= now {
+            let date = hub.runtime.unix_time();
+            self.text = httpdate::fmt_http_date(UNIX_EPOCH + date);
+            self.until = now + (Duration::from_secs(1) - Duration::from_nanos(date.subsec_nanos().into()));
+        }
+        &self.text
+    }
+}
+
+/// Fields that make more of a request than a head and a body of a known length.
+const UNUSUAL: [&str; 5] = ["expect", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// The bytes of targets about which nobody can disagree.
+const CLEAN: [bool; 256] = {
+    let mut clean = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        clean[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(
+                byte as u8,
+                b'/' | b'?' | b'=' | b'&' | b'-' | b'.' | b'_' | b'~' | b'%' | b'+' | b':'
+            );
+        byte += 1;
+    }
+    clean
+};
+
+/// Most fields of a plain request: more than browsers send.
+const MAX_FIELDS: usize = 32;
+
+/// Digits of the length of a body: more than can be read at once.
+const MAX_DIGITS: usize = 6;
+
+/// Requests without a pause before other tasks get a turn: as many as hyper serves.
+const MAX_UNBROKEN: u32 = 16;
+
+/// Most that is read at once, and so the longest request that is plain.
+const READ_BYTES: usize = 8 * 1024;
+
+/// Enough for the head of nearly every response.
+const HEAD_BYTES: usize = 256;
+
+/// The longest body that is copied to be written with its head.
+const MAX_COPIED: usize = 16 * 1024;
+
+/// The largest buffer that a connection keeps between two requests.
+const MAX_KEPT: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests;
