@@ -321,7 +321,8 @@ impl<'a> Exchange<'a> {
             if let Some(present) = hub.insert(cell.clone()) {
                 let ws = Ws::server(lane, io, early, hub.config.engine.max_payload_bytes);
                 let ws = ws.with_deflate(deflate);
-                Pump::new(cell, info, present).with_websocket(ws).await;
+                // In a task of its own: this one has room for the handshake, and would keep it.
+                hub.runtime.spawn(Box::pin(Pump::new(cell, info, present).with_websocket(ws)));
             }
         });
         Answered::Switched(response, Stage::Handshake)
