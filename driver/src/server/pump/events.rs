@@ -85,7 +85,7 @@ impl Pump {
             protocol::Event::Emit { slot, event } => {
                 // What a client sent before it knew that it was sent away is not heard (REFERENCE 3.4).
                 if self.socket(slot).is_some_and(|socket| !socket.is_leaving()) {
-                    self.receive(slot, event, cx);
+                    self.receive(slot, &event, cx);
                 }
             }
             protocol::Event::ConnectRequest { slot, nsp, auth } => self.connect(slot, &nsp, auth, cx),
@@ -105,19 +105,21 @@ impl Pump {
     }
 
     /// Catch-all handlers, then middlewares, then the handlers of that name (REFERENCE 3.7).
-    fn receive(&mut self, slot: Slot, event: packet::Event, cx: &mut Context<'_>) {
+    fn receive(&mut self, slot: Slot, event: &packet::Event, cx: &mut Context<'_>) {
         let Some((_, socket, _)) = self.sockets.iter().find(|(known, ..)| *known == slot) else { return };
         // Most events are of the same socket as the one before, and its handlers are the same.
-        let known = self.tables.take().filter(|(known, tables)| *known == slot && tables.is_current(socket));
-        let (_, tables) = self.tables.insert(known.unwrap_or_else(|| (slot, Tables::of(socket))));
+        if self.tables.as_ref().is_some_and(|tables| !tables.are_of(socket)) {
+            self.tables = None;
+        }
+        let tables = self.tables.get_or_insert_with(|| Tables::of(socket));
         for table in tables.iter() {
-            table.any_tasks(socket, &event).for_each(|task| drop(self.tasks.start(task, cx)));
+            table.any_tasks(socket, event).for_each(|task| drop(self.tasks.start(task, cx)));
         }
         if tables.iter().any(|table| table.has_event_middlewares()) {
-            let screening = dispatch::screen(tables.clone().into_inner(), socket.clone(), event);
+            let screening = dispatch::screen(tables.clone().into_inner(), socket.clone(), event.clone());
             self.run(screening, cx);
         } else {
-            deliver(&mut self.tasks, socket, tables, &event, cx);
+            deliver(&mut self.tasks, socket, tables, event, cx);
         }
     }
 
@@ -175,6 +177,7 @@ fn deliver(tasks: &mut Tasks, socket: &Socket, tables: &Tables, event: &packet::
 #[derive(Clone)]
 pub(super) struct Tables {
     tables: [Option<Arc<Table>>; 2],
+    slot: Slot,
     edition: Edition,
 }
 
@@ -182,15 +185,16 @@ impl Tables {
     pub(super) fn of(socket: &Socket) -> Self {
         // Asked first: what is edited after that is edited again.
         let edition = socket.edition();
-        Self { tables: [Some(socket.namespace().table()), socket.table()], edition }
+        Self { tables: [Some(socket.namespace().table()), socket.table()], slot: socket.slot(), edition }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.iter().flatten()
     }
 
-    fn is_current(&self, socket: &Socket) -> bool {
-        self.edition == socket.edition()
+    /// Whether they are this socket's, as they are now.
+    fn are_of(&self, socket: &Socket) -> bool {
+        self.slot == socket.slot() && self.edition == socket.edition()
     }
 
     fn into_inner(self) -> [Option<Arc<Table>>; 2] {

@@ -57,7 +57,7 @@ pub(crate) struct Pump {
     guest: Option<Guest>,
     tasks: Tasks,
     /// The handlers of the socket whose events are being handed out, for as long as a turn takes.
-    tables: Option<(Slot, Tables)>,
+    tables: Option<Tables>,
     /// What waits for running handlers to end.
     backlog: Backlog<protocol::Event<Waiter>>,
     alarm: Alarm,
@@ -163,7 +163,9 @@ impl Pump {
                     && let Some(output) = peer.poll_output()
                 {
                     moved = true;
-                    outputs.extend(queue_plain(websockets, output));
+                    if !queue_plain(websockets, &output) {
+                        outputs.push(output);
+                    }
                 }
                 engine_events.extend(std::iter::from_fn(|| peer.poll_engine_event()));
                 peer.poll_timeout()
@@ -212,7 +214,9 @@ impl Pump {
                 inputs.push(input);
             }
         }
-        self.websockets.retain(|ws| !ws.is_done(now));
+        if self.websockets.iter().any(|ws| ws.is_done(now)) {
+            self.websockets.retain(|ws| !ws.is_done(now));
+        }
         moved
     }
 
@@ -263,38 +267,45 @@ impl Future for Pump {
         let span = this.span.clone();
         let _inside = span.enter();
         let mut scratch = Scratch::take();
-        // Whether the core has said all it has to say, and has but to hear what was written.
+        let mut now = this.cell.hub.now();
+        // Whether the core has said all it has to say, and has but to hear what was written. The clock is not asked for that.
         let mut drained = false;
         for _ in 0..MAX_TURNS {
-            let now = this.cell.hub.now();
             let mut moved = this.hear(&mut scratch, cx, now);
-            if moved || !drained {
+            if moved && drained {
+                now = this.cell.hub.now();
+                drained = false;
+            }
+            if !drained {
                 moved |= this.act(&mut scratch, cx, now);
             }
             this.write_transcript();
             // Who is written down comes round once more, so that the log has everything before the sleep.
             drained = moved && this.recorded.is_none();
-            if moved {
+            if drained {
                 continue;
             }
-            if this.closed && this.websockets.is_empty() && this.tasks.is_empty() {
-                scratch.give_back();
-                return Poll::Ready(());
-            }
-            let tell =
-                |peer: &mut Recorded| scratch.inputs.drain(..).for_each(|input| peer.handle(input, now));
-            if this.arm(cx, now) {
-                let sleep = this.cell.sleep(cx, this.alarm.at(), &mut this.websockets, tell);
-                this.left = sleep == Sleep::WithoutWebsockets;
-                if this.left {
-                    let hub = &this.cell.hub;
-                    this.guest.get_or_insert_with(|| hub.flushers.invite(&hub.runtime));
-                }
-                if sleep != Sleep::NotYet {
+            if !moved {
+                if this.closed && this.websockets.is_empty() && this.tasks.is_empty() {
                     scratch.give_back();
-                    return Poll::Pending;
+                    return Poll::Ready(());
+                }
+                let tell =
+                    |peer: &mut Recorded| scratch.inputs.drain(..).for_each(|input| peer.handle(input, now));
+                if this.arm(cx, now) {
+                    let sleep = this.cell.sleep(cx, this.alarm.at(), &mut this.websockets, tell);
+                    this.left = sleep == Sleep::WithoutWebsockets;
+                    if this.left {
+                        let hub = &this.cell.hub;
+                        this.guest.get_or_insert_with(|| hub.flushers.invite(&hub.runtime));
+                    }
+                    if sleep != Sleep::NotYet {
+                        scratch.give_back();
+                        return Poll::Pending;
+                    }
                 }
             }
+            now = this.cell.hub.now();
         }
         // A client that never pauses does not starve the others.
         let now = this.cell.hub.now();
@@ -319,15 +330,14 @@ fn queue(websockets: &mut [Ws], lane: Lane, act: impl FnOnce(&mut Ws)) {
     }
 }
 
-/// Queues a frame on a websocket that does not compress. Gives back whatever else there is to do.
-fn queue_plain(websockets: &mut [Ws], output: Output<Waiter>) -> Option<Output<Waiter>> {
-    let Output::WsSend(lane, frame, compression) = output else { return Some(output) };
-    let ws = websockets.iter_mut().find(|ws| ws.lane == lane)?;
-    if ws.compresses() {
-        return Some(Output::WsSend(lane, frame, compression));
-    }
-    ws.queue(&frame, compression);
-    None
+/// Queues a frame on a websocket that does not compress. Returns false if there is something else to do.
+fn queue_plain(websockets: &mut [Ws], output: &Output<Waiter>) -> bool {
+    let Output::WsSend(lane, frame, compression) = output else { return false };
+    let Some(ws) = websockets.iter_mut().find(|ws| ws.lane == *lane && !ws.compresses()) else {
+        return false;
+    };
+    ws.queue(frame, *compression);
+    true
 }
 
 /// Inputs told to the core at once, and outputs taken from it before they are carried out. What handlers answer to a few

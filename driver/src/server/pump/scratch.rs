@@ -20,23 +20,22 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Empty lists.
-    pub(super) fn take() -> Self {
-        SCRATCH.take()
+    pub(super) fn take() -> Box<Self> {
+        SCRATCH.take().unwrap_or_default()
     }
 
     /// For whichever client is next on this thread.
-    pub(super) fn give_back(mut self) {
+    pub(super) fn give_back(mut self: Box<Self>) {
         self.inputs.clear();
         if self.inputs.capacity().max(self.engine_events.capacity()) <= MAX_KEPT {
-            SCRATCH.set(self);
+            SCRATCH.set(Some(self));
         }
     }
 }
 
 thread_local! {
-    static SCRATCH: Cell<Scratch> = const {
-        Cell::new(Scratch { inputs: Vec::new(), outputs: Vec::new(), engine_events: Vec::new() })
-    };
+    /// In a box, which is handed out and back without a copy.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 /// As many as the frames that are plausible in one read.
