@@ -20,30 +20,32 @@ use crate::ws::Ws;
 
 /// One accepted client.
 #[derive(Debug)]
+#[repr(C)] // in this order: what every message asks for lies together
 pub(crate) struct Cell {
     pub(crate) hub: Arc<Hub>,
-    sid: Sid,
     /// The server has made every socket leave.
     leaving: AtomicBool,
     state: Mutex<State>,
+    sid: Sid,
 }
 
 #[derive(Debug)]
+#[repr(C)] // as above
 pub(super) struct State {
-    /// Gone when the session is: handles may outlive it, its buffers need not.
-    pub(super) peer: Option<Recorded>,
-    /// HTTP requests that wait for their answer.
-    requests: Vec<(Lane, Request)>,
-    /// Websockets that were opened for this session and that the pump has not taken yet.
-    incoming: Vec<Ws>,
-    /// The pump's. Kept while it is awake, since it does not change.
-    sleeper: Option<Waker>,
     /// Whether the pump sleeps, and nobody has woken it through here.
     pub(super) asleep: bool,
     /// Where its websockets are meanwhile.
     pub(super) rest: Rest,
     /// When the pump wakes by itself.
     alarm: Instant,
+    /// The pump's. Kept while it is awake, since it does not change.
+    sleeper: Option<Waker>,
+    /// Websockets that were opened for this session and that the pump has not taken yet.
+    incoming: Vec<Ws>,
+    /// Gone when the session is: handles may outlive it, its buffers need not.
+    pub(super) peer: Option<Recorded>,
+    /// HTTP requests that wait for their answer.
+    requests: Vec<(Lane, Request)>,
     /// Whether bodies of POSTs wait: the pump has enough to do.
     congested: bool,
     /// That of the POST that waits. A session has one at a time.

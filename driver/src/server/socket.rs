@@ -36,24 +36,25 @@ use crate::transcript::Recorded;
 #[derive(Clone)]
 pub struct Socket(Arc<Shared>);
 
+#[repr(C)] // in this order: what every message asks for comes first and lies together
 struct Shared {
     cell: Arc<Cell>,
-    slot: Slot,
-    key: u64,
-    identity: Identity,
     namespace: Namespace,
-    handshake: Handshake,
-    connected: AtomicBool,
+    slot: Slot,
+    /// How often its own table was changed.
+    edits: AtomicU32,
     leaving: AtomicBool,
+    connected: AtomicBool,
+    /// Whether its own table has handlers for outgoing events.
+    watched: AtomicBool,
     /// It has left its namespace, or was never let in. Handlers set after that are dropped at once: they would keep
     /// themselves alive by the socket they capture.
     over: AtomicBool,
     /// It is in its namespace's registry of rooms, or was.
     seated: AtomicBool,
-    /// Whether its own table has handlers for outgoing events.
-    watched: AtomicBool,
-    /// How often its own table was changed.
-    edits: AtomicU32,
+    identity: Identity,
+    key: u64,
+    handshake: Handshake,
     /// Set when it leaves.
     disconnection: OnceLock<Box<Disconnect>>,
     /// Most sockets have neither handlers nor data of their own.
@@ -98,17 +99,17 @@ impl Socket {
     ) -> Self {
         Self(Arc::new(Shared {
             cell,
-            slot,
-            key,
-            identity,
             namespace,
-            handshake,
-            connected: AtomicBool::new(false),
+            slot,
+            edits: AtomicU32::new(0),
             leaving: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             over: AtomicBool::new(false),
             seated: AtomicBool::new(false),
-            watched: AtomicBool::new(false),
-            edits: AtomicU32::new(0),
+            identity,
+            key,
+            handshake,
             disconnection: OnceLock::new(),
             own: Mutex::new(None),
         }))
