@@ -21,7 +21,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 use pin_project_lite::pin_project;
-use socketio_core::socket::{Event, FromArgs};
+use socketio_core::socket::{ArgsError, Event, FromArgs};
 
 use self::names::Names;
 use crate::ack::AckSender;
@@ -364,25 +364,20 @@ where
     Fut: Future<Output = R> + Send + 'static,
     R: Reply,
 {
-    let called =
-        catch_unwind(AssertUnwindSafe(|| T::from_args(event.args()).map(|args| handler(args, &ack))));
+    let called = catch_unwind(AssertUnwindSafe(|| -> Result<Task<S>, ArgsError> {
+        let handler = handler(T::from_args(event.args())?, &ack);
+        let end = move |reply: R| match answer {
+            Answer::ByReturning => reply.send(ack),
+            Answer::BySender => {}
+        };
+        Ok(Box::pin(Guarded { handler: Some(handler), end: Some(end), what: "event", done: PhantomData }))
+    }));
     match called {
+        Ok(Ok(task)) => Some(task),
         Ok(Err(error)) => {
             let event = event.name();
             tracing::warn!(sender, event, %error, "arguments are not what the handler takes");
             None
-        }
-        Ok(Ok(handler)) => {
-            let end = move |reply: R| match answer {
-                Answer::ByReturning => reply.send(ack),
-                Answer::BySender => {}
-            };
-            Some(Box::pin(Guarded {
-                handler: Some(handler),
-                end: Some(end),
-                what: "event",
-                done: PhantomData,
-            }))
         }
         Err(_) => {
             log_panic("event");
