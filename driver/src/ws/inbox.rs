@@ -7,6 +7,7 @@
 use std::mem;
 
 use bytes::Buf as _;
+use socketio_core::engine::packet::Frame;
 use socketio_core::{Bytes, Str};
 use tungstenite::protocol::Role;
 
@@ -156,25 +157,20 @@ const MAX_PAYLOAD: usize = isize::MAX as usize / 2;
 /// One message after the other, unmasked, all of them slices of one buffer.
 pub(super) struct Messages(Bytes);
 
-/// A message that came in one frame.
-pub(super) enum Payload {
-    Text(Str),
-    Binary(Bytes),
-    /// Meant to be text, but not UTF-8.
-    NotUtf8,
-}
+/// A message that is meant to be text, and is not.
+pub(super) struct NotUtf8;
 
 impl Iterator for Messages {
-    type Item = Payload;
+    type Item = Result<Frame, NotUtf8>;
 
-    fn next(&mut self) -> Option<Payload> {
+    fn next(&mut self) -> Option<Result<Frame, NotUtf8>> {
         let header = Header::parse(&self.0)?;
         self.0.advance(header.len);
         // Of the last one this is all that is left: no reference is counted.
         let payload = self.0.split_to(header.payload as usize);
         Some(match header.opcode() {
-            TEXT => Str::try_from(payload).map_or(Payload::NotUtf8, Payload::Text),
-            _ => Payload::Binary(payload),
+            TEXT => Str::try_from(payload).map(Frame::Text).map_err(|_| NotUtf8),
+            _ => Ok(Frame::Binary(payload)),
         })
     }
 }

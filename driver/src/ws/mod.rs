@@ -31,7 +31,7 @@ use tungstenite::{Message, Utf8Bytes};
 pub(crate) use self::deflate::Deflate;
 use self::deflate::{Fault, Inflated};
 use self::frame::{BINARY, COMPRESSED, TEXT, push_frame};
-use self::inbox::{Frames, Inbox, Part, Payload};
+use self::inbox::{Frames, Inbox, NotUtf8, Part};
 use crate::runtime::{Io, Runtime};
 
 /// A websocket that belongs to a session.
@@ -164,12 +164,10 @@ impl Ws {
             match frames {
                 Frames::Messages(messages) => {
                     for message in messages {
-                        let frame = match message {
-                            Payload::Text(text) => Frame::Text(text),
-                            Payload::Binary(bytes) => Frame::Binary(bytes),
-                            Payload::NotUtf8 => return Err(self.fail(&Error::Utf8(String::new()), now)),
-                        };
-                        self.hear(frame, &mut on_frame);
+                        match message {
+                            Ok(frame) => self.hear(frame, &mut on_frame),
+                            Err(NotUtf8) => return Err(self.fail(&Error::Utf8(String::new()), now)),
+                        }
                     }
                 }
                 Frames::Compressed(part) => self.decode_compressed(part, now, &mut on_frame)?,
