@@ -267,7 +267,7 @@ impl Pump {
                 let table = socket.own.table();
                 table.any_tasks(&socket, &event).for_each(|task| self.run(task, cx, now));
                 table.event_tasks(&socket, &event, &asked).for_each(|task| self.run(task, cx, now));
-                if table.has_spent(event.name()) {
+                if table.has_spent(&event) {
                     // `table` keeps what is taken away here until the lock is released.
                     socket.edit(Table::off_spent);
                 }

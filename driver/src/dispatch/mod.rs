@@ -256,8 +256,8 @@ impl<S: Side> Table<S> {
         self.events.retain(|entry| !entry.is_spent());
     }
 
-    pub(crate) fn has_spent(&self, event: &str) -> bool {
-        self.has_once && self.events.get(event).iter().any(Entry::is_spent)
+    pub(crate) fn has_spent(&self, event: &Event) -> bool {
+        self.has_once && self.events.get(event.name()).iter().any(Entry::is_spent)
     }
 
     pub(crate) fn listeners(&self, event: &str) -> Vec<ListenerId> {

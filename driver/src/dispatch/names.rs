@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// Lists that are not empty, by name.
 ///
 /// Looked up by comparing: a table is small, and a hash would read all of a name that a client chose. In the order of
-/// their lengths, so that many names are told apart without a look at them.
+/// their lengths, so that most names are told apart without a look at them.
 pub(super) struct Names<V>(Vec<(Arc<str>, Vec<V>)>);
 
 impl<V> Names<V> {
@@ -44,7 +44,10 @@ impl<V> Names<V> {
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(known, _)| known.len().cmp(&name.len()).then_with(|| (**known).cmp(name)))
+        let from = self.0.partition_point(|(known, _)| known.len() < name.len());
+        let mut as_long = self.0[from..].iter().take_while(|(known, _)| known.len() == name.len());
+        // The few of a length are compared for being equal: their order would have to be searched for longer.
+        as_long.position(|(known, _)| **known == *name).map_or(Err(from), |at| Ok(from + at))
     }
 }
 

@@ -41,25 +41,35 @@ impl<E: Entry> Tape<E> {
         self.0.as_mut().map(|tape| std::mem::take(&mut tape.lines)).unwrap_or_default()
     }
 
+    #[inline] // nearly nothing is ever written down
     pub(super) fn note_at(&mut self, now: Instant, entry: impl FnOnce() -> E) {
-        if let Some(tape) = &mut self.0 {
-            tape.now = now;
+        if let Some(lines) = &mut self.0 {
+            lines.now = now;
+            lines.push(entry);
         }
-        self.note(entry);
     }
 
     /// Of what takes no time of its own.
+    #[inline]
     pub(super) fn note(&mut self, entry: impl FnOnce() -> E) {
-        let Some(tape) = &mut self.0 else { return };
-        match tape.lines.len() {
-            0..MAX_LINES => tape.lines.push((tape.now, entry())),
-            MAX_LINES => tape.lines.push((tape.now, E::broken_off())),
-            _ => {}
+        if let Some(lines) = &mut self.0 {
+            lines.push(entry);
         }
     }
 
     pub(super) fn note_failure(&mut self, error: &impl Display) {
         self.note(|| E::failed(error.to_string()));
+    }
+}
+
+impl<E: Entry> Lines<E> {
+    #[cold]
+    fn push(&mut self, entry: impl FnOnce() -> E) {
+        match self.lines.len() {
+            0..MAX_LINES => self.lines.push((self.now, entry())),
+            MAX_LINES => self.lines.push((self.now, E::broken_off())),
+            _ => {}
+        }
     }
 }
 

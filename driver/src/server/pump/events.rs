@@ -82,12 +82,7 @@ impl Pump {
 
     fn begin(&mut self, event: protocol::Event<Waiter>, cx: &mut Context<'_>) {
         match event {
-            protocol::Event::Emit { slot, event } => {
-                // What a client sent before it knew that it was sent away is not heard (REFERENCE 3.4).
-                if self.socket(slot).is_some_and(|socket| !socket.is_leaving()) {
-                    self.receive(slot, &event, cx);
-                }
-            }
+            protocol::Event::Emit { slot, event } => self.receive(slot, &event, cx),
             protocol::Event::ConnectRequest { slot, nsp, auth } => self.connect(slot, &nsp, auth, cx),
             protocol::Event::Left { slot, reason } => self.left(slot, reason, cx),
             protocol::Event::Violation(error) => {
@@ -107,6 +102,10 @@ impl Pump {
     /// Catch-all handlers, then middlewares, then the handlers of that name (REFERENCE 3.7).
     fn receive(&mut self, slot: Slot, event: &packet::Event, cx: &mut Context<'_>) {
         let Some((_, socket, _)) = self.sockets.iter().find(|(known, ..)| *known == slot) else { return };
+        // What a client sent before it knew that it was sent away is not heard (REFERENCE 3.4).
+        if socket.is_leaving() {
+            return;
+        }
         // Most events are of the same socket as the one before, and its handlers are the same.
         if self.tables.as_ref().is_some_and(|tables| !tables.are_of(socket)) {
             self.tables = None;
@@ -167,7 +166,7 @@ fn deliver(tasks: &mut Tasks, socket: &Socket, tables: &Tables, event: &packet::
         table.event_tasks(socket, event, &ask).for_each(|task| drop(tasks.start(task, cx)));
     }
     // `tables` keeps what is taken away here until the locks are released.
-    if tables.iter().any(|table| table.has_spent(event.name())) {
+    if tables.iter().any(|table| table.has_spent(event)) {
         socket.namespace().edit(Table::off_spent);
         socket.edit(Table::off_spent);
     }

@@ -168,7 +168,8 @@ impl Pump {
                     }
                 }
                 engine_events.extend(std::iter::from_fn(|| peer.poll_engine_event()));
-                peer.poll_timeout()
+                // What is due comes behind all that there is to do.
+                if inputs.is_empty() && outputs.is_empty() { peer.poll_timeout() } else { None }
             });
             self.show(engine_events);
             self.next = next.flatten();
