@@ -188,7 +188,7 @@ struct Exchange<'a> {
     hub: &'a Arc<Hub>,
     head: &'a dyn Head,
     from: From,
-    /// When it came.
+    /// When the application let it pass.
     now: Instant,
     /// The server's, unless the application decides on CORS for each request.
     routes: Cow<'a, RouteConfig>,
@@ -219,6 +219,8 @@ impl<'a> Exchange<'a> {
         if hub.admission.hooks.decide_cors() {
             let cors = hub.admission.hooks.cors_for(exchange.describe()).await;
             exchange.routes.to_mut().cors = cors;
+            // The application may have taken its time.
+            exchange.now = hub.now();
         }
         exchange
     }

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::vec;
@@ -13,9 +14,13 @@ use std::vec;
 use crate::runtime::Runtime;
 use crate::server::socket::Socket;
 
-/// The flushers of a server. They run while there are [`Guests`](Guest).
+/// The flushers of a server. They run while there are [guests](Guest).
 #[derive(Default)]
-pub(crate) struct Flushers(Mutex<State>);
+pub(crate) struct Flushers {
+    /// Changed under the lock.
+    running: AtomicBool,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -37,28 +42,9 @@ struct List {
 }
 
 impl Flushers {
-    /// Sees to it that they run until the guest is dropped. Inside the runtime.
-    pub(crate) fn invite(self: &Arc<Self>, runtime: &Arc<dyn Runtime>) -> Guest {
-        let era = {
-            let mut state = self.lock();
-            state.guests += 1;
-            state.era += u64::from(state.guests == 1);
-            (state.guests == 1).then_some(state.era)
-        };
-        if let Some(era) = era {
-            for number in 0..FLUSHERS {
-                let (flushers, runtime) = (Arc::clone(self), Arc::clone(runtime));
-                let due = Vec::new().into_iter();
-                runtime.clone().spawn(Box::pin(Flusher {
-                    flushers,
-                    runtime,
-                    era,
-                    number,
-                    due,
-                    is_fresh: true,
-                }));
-            }
-        }
+    /// A pump that others write for from now on.
+    pub(crate) fn invite(self: &Arc<Self>) -> Guest {
+        self.lock().guests += 1;
         Guest(Arc::clone(self))
     }
 
@@ -71,7 +57,7 @@ impl Flushers {
         {
             let mut state = self.lock();
             let share = sockets.len().div_ceil(FLUSHERS).max(MIN_SHARE);
-            while state.guests > 0 && !sockets.is_empty() {
+            while self.is_running() && !sockets.is_empty() {
                 state.next = (state.next + 1) % FLUSHERS;
                 let next = state.next;
                 let rest = sockets.len().saturating_sub(share);
@@ -84,8 +70,27 @@ impl Flushers {
         unlist(sockets);
     }
 
+    fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// Ends those that run, if `ends`. What is sent from now on wakes the pumps.
+    fn stop_if(&self, ends: impl FnOnce(&mut State) -> bool) {
+        let lists = {
+            let mut state = self.lock();
+            if !ends(&mut state) || !self.running.swap(false, Ordering::AcqRel) {
+                return;
+            }
+            std::mem::take(&mut state.lists)
+        };
+        for List { sockets, flusher } in lists {
+            unlist(sockets);
+            flusher.into_iter().for_each(Waker::wake);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,17 +101,34 @@ fn unlist(sockets: impl IntoIterator<Item = Socket>) {
 /// A pump that others write for. With the last one the flushers end.
 pub(crate) struct Guest(Arc<Flushers>);
 
+impl Guest {
+    /// Sees to it that the flushers run. Inside the runtime.
+    pub(crate) fn start(&self, runtime: &Arc<dyn Runtime>) {
+        if self.0.is_running() {
+            return;
+        }
+        let era = {
+            let mut state = self.0.lock();
+            if self.0.running.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            state.era += 1;
+            state.era
+        };
+        for number in 0..FLUSHERS {
+            let (flushers, due) = (Arc::clone(&self.0), Vec::new().into_iter());
+            let flusher = Flusher { flushers, runtime: runtime.clone(), era, number, due, is_fresh: true };
+            runtime.spawn(Box::pin(flusher));
+        }
+    }
+}
+
 impl Drop for Guest {
     fn drop(&mut self) {
-        let lists = {
-            let mut state = self.0.lock();
+        self.0.stop_if(|state| {
             state.guests -= 1;
-            if state.guests > 0 { return } else { std::mem::take(&mut state.lists) }
-        };
-        for List { sockets, flusher } in lists {
-            unlist(sockets);
-            flusher.into_iter().for_each(Waker::wake);
-        }
+            state.guests == 0
+        });
     }
 }
 
@@ -125,7 +147,7 @@ impl Flusher {
     /// The first one of the next list, once there is one; nobody when this is over.
     fn poll_list(&mut self, cx: &Context<'_>) -> Poll<Option<Socket>> {
         let mut state = self.flushers.lock();
-        if state.guests == 0 || state.era != self.era {
+        if !self.flushers.is_running() || state.era != self.era {
             return Poll::Ready(None);
         }
         let list = &mut state.lists[self.number];
@@ -163,7 +185,9 @@ impl Future for Flusher {
 
 impl Drop for Flusher {
     fn drop(&mut self) {
-        // Some are left only where the runtime lets go of its tasks.
+        // Not over, it is let go of with its runtime: the others are useless without it. Who goes to sleep in another
+        // runtime starts new ones.
+        self.flushers.stop_if(|state| state.era == self.era);
         unlist(self.due.by_ref());
     }
 }
@@ -176,3 +200,107 @@ const MIN_SHARE: usize = 64;
 
 /// Clients written to before other tasks get a turn. Few: what others send meanwhile can leave in the same write.
 const MAX_TURN: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use socketio_core::Instant;
+
+    use super::*;
+    use crate::runtime::{BoxFuture, Connect, Io, Listener, Timer};
+
+    /// A runtime that keeps what it should run.
+    #[derive(Default)]
+    struct Hoard(Mutex<Vec<BoxFuture<()>>>);
+
+    impl std::fmt::Debug for Hoard {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Hoard")
+        }
+    }
+
+    impl Runtime for Hoard {
+        fn now(&self) -> Instant {
+            Instant::ZERO
+        }
+
+        fn unix_time(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn timer(&self, _: Instant) -> Pin<Box<dyn Timer>> {
+            unreachable!("nothing waits")
+        }
+
+        fn spawn(&self, task: BoxFuture<()>) {
+            self.0.lock().unwrap().push(task);
+        }
+
+        fn listen(&self, _: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+            unreachable!("nobody listens")
+        }
+
+        fn connect(&self, _: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
+            unreachable!("nobody connects")
+        }
+    }
+
+    impl Hoard {
+        fn len(&self) -> usize {
+            self.0.lock().unwrap().len()
+        }
+
+        /// Polls all of them twice: they have a look at their lists.
+        fn run(&self) {
+            let cx = &mut Context::from_waker(Waker::noop());
+            let mut tasks = self.0.lock().unwrap();
+            (0..2).for_each(|_| tasks.retain_mut(|task| task.as_mut().poll(cx).is_pending()));
+        }
+    }
+
+    #[test]
+    fn they_run_while_there_are_guests() {
+        let (flushers, hoard) = (Arc::<Flushers>::default(), Arc::<Hoard>::default());
+        let runtime: Arc<dyn Runtime> = hoard.clone();
+        let (one, two) = (flushers.invite(), flushers.invite());
+        assert_eq!(hoard.len(), 0);
+        one.start(&runtime);
+        two.start(&runtime);
+        hoard.run();
+        assert_eq!(hoard.len(), FLUSHERS);
+        drop(one);
+        hoard.run();
+        assert_eq!(hoard.len(), FLUSHERS);
+        drop(two);
+        hoard.run();
+        assert_eq!(hoard.len(), 0);
+        // Those of before end, although others have begun.
+        let three = flushers.invite();
+        three.start(&runtime);
+        drop(three);
+        let four = flushers.invite();
+        four.start(&runtime);
+        assert_eq!(hoard.len(), 2 * FLUSHERS);
+        hoard.run();
+        assert_eq!(hoard.len(), FLUSHERS);
+    }
+
+    #[test]
+    fn those_that_go_with_their_runtime_are_replaced_in_another() {
+        let (flushers, hoard) = (Arc::<Flushers>::default(), Arc::<Hoard>::default());
+        let guest = flushers.invite();
+        guest.start(&(hoard.clone() as Arc<dyn Runtime>));
+        hoard.run();
+        hoard.0.lock().unwrap().remove(3);
+        assert!(!flushers.is_running());
+        hoard.run();
+        assert_eq!(hoard.len(), 0, "the others end");
+        let other = Arc::<Hoard>::default();
+        guest.start(&(other.clone() as Arc<dyn Runtime>));
+        other.run();
+        assert_eq!(other.len(), FLUSHERS);
+    }
+}

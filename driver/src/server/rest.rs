@@ -12,8 +12,10 @@
 //!       └──────────────┘                      │ and is woken when it is given back
 //! ```
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
+use socketio_core::engine::close::TransportFault;
 use socketio_core::engine::server::Input;
 use socketio_core::{Instant, Lane};
 
@@ -59,6 +61,8 @@ impl Rest {
         if self.courted && matches!(&websockets[..], [ws] if ws.is_at_rest()) {
             self.place = Place::Left(std::mem::take(websockets));
             self.visited = false;
+            // Should it still be on a list, two lists do no harm; one that was lost with its flusher would.
+            self.listed = false;
         }
     }
 
@@ -118,7 +122,12 @@ impl Cell {
         let Some(mut websockets) = self.lend() else { return };
         // Nobody waits until there is room: if there is none, the pump will.
         let mut cx = Context::from_waker(Waker::noop());
-        let written = websockets.first_mut().and_then(|ws| write(ws, &mut cx));
+        let mut write = || websockets.first_mut().and_then(|ws| write(ws, &mut cx));
+        let written = catch_unwind(AssertUnwindSafe(&mut write)).unwrap_or_else(|_| {
+            // A connection of the application's own making, whose panic ends it and nobody else.
+            let broken = websockets.pop();
+            broken.map(|ws| Input::WsFault(ws.lane, TransportFault::Connection))
+        });
         self.give_back(websockets, written, now);
     }
 
@@ -148,8 +157,7 @@ impl Cell {
         state.rest.place = Place::Lent;
         state.rest.visited = true;
         if let (Some(peer), Some(ws)) = (&mut state.peer, websockets.first_mut()) {
-            while let Some((lane, frame, compression)) = peer.poll_frame() {
-                debug_assert_eq!(lane, ws.lane);
+            while let Some((_, frame, compression)) = peer.poll_frame() {
                 ws.queue(&frame, compression);
             }
         }
@@ -233,6 +241,7 @@ mod tests {
 
     use hyper::rt::{Read, ReadBufCursor, Write};
     use socketio_core::Bytes;
+    use socketio_core::engine::close::CloseReason;
     use socketio_core::engine::format::Format;
     use socketio_core::engine::packet::Frame;
     use socketio_core::engine::server::Opening;
@@ -244,9 +253,9 @@ mod tests {
     use crate::server::hub::{Admission, Hub};
     use crate::sim::Sim;
 
-    /// Takes so many bytes at once, and says nothing.
+    /// Takes so many bytes at once, and says nothing. If there is no number it panics.
     #[derive(Debug)]
-    struct Takes(usize);
+    struct Takes(Option<usize>);
 
     impl Read for Takes {
         fn poll_read(
@@ -264,7 +273,7 @@ mod tests {
             _: &mut Context<'_>,
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
-            match bytes.len().min(std::mem::take(&mut self.0)) {
+            match bytes.len().min(self.0.replace(0).expect("a number")) {
                 0 => Poll::Pending,
                 count => Poll::Ready(Ok(count)),
             }
@@ -297,7 +306,7 @@ mod tests {
     }
 
     impl Sleeper {
-        fn new(room: usize) -> Self {
+        fn new(room: Option<usize>) -> Self {
             let sim = Sim::new(1);
             let hub = Arc::new(Hub::new(sim.runtime(), Arc::default(), Admission::default()));
             let lane = Lane(1);
@@ -350,7 +359,7 @@ mod tests {
 
     #[test]
     fn who_sleeps_is_listed_once_and_written_to_without_being_woken() {
-        let sleeper = Sleeper::new(1000);
+        let sleeper = Sleeper::new(Some(1000));
         assert_eq!(sleeper.accept(), Delivered::Listed);
         assert_eq!(sleeper.cell.deliver(|_| ()), Some(((), Delivered::Done)));
         sleeper.cell.flush(Instant::ZERO);
@@ -362,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_pump_that_wakes_while_its_websocket_is_lent_waits_for_it() {
-        let sleeper = Sleeper::new(1000);
+        let sleeper = Sleeper::new(Some(1000));
         let lent = sleeper.cell.lend().unwrap();
         assert!(sleeper.cell.lend().is_none(), "there is one only");
         assert!(sleeper.reclaim().is_none());
@@ -374,7 +383,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_while_it_is_lent_wakes_the_pump() {
-        let sleeper = Sleeper::new(1000);
+        let sleeper = Sleeper::new(Some(1000));
         let lent = sleeper.cell.lend().unwrap();
         assert_eq!(sleeper.accept(), Delivered::Done);
         sleeper.cell.give_back(lent, None, Instant::ZERO);
@@ -383,7 +392,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_at_once_is_for_the_pump() {
-        let sleeper = Sleeper::new(3);
+        let sleeper = Sleeper::new(Some(3));
         assert_eq!(sleeper.accept(), Delivered::Listed);
         sleeper.cell.flush(Instant::ZERO);
         assert_eq!(sleeper.woken(), 1);
@@ -391,8 +400,19 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_panics_is_over_and_its_pump_hears_of_it() {
+        let sleeper = Sleeper::new(None);
+        assert_eq!(sleeper.accept(), Delivered::Listed);
+        sleeper.cell.flush(Instant::ZERO);
+        assert_eq!(sleeper.woken(), 1);
+        assert!(sleeper.reclaim().unwrap().is_empty());
+        let reason = sleeper.cell.peek(|peer| peer.close_reason()).unwrap();
+        assert_eq!(reason, Some(CloseReason::TransportError(TransportFault::Connection)));
+    }
+
+    #[test]
     fn who_is_not_flushed_after_all_is_woken() {
-        let sleeper = Sleeper::new(1000);
+        let sleeper = Sleeper::new(Some(1000));
         assert_eq!(sleeper.accept(), Delivered::Listed);
         sleeper.cell.unlist();
         assert_eq!(sleeper.woken(), 1);
@@ -400,19 +420,19 @@ mod tests {
 
     #[test]
     fn one_that_is_over_keeps_nothing() {
-        let sleeper = Sleeper::new(1000);
+        let sleeper = Sleeper::new(Some(1000));
         let lent = sleeper.cell.lend().unwrap();
         sleeper.cell.retire();
         sleeper.cell.give_back(lent, None, Instant::ZERO);
         assert!(!sleeper.cell.lock().rest.is_left());
-        let sleeper = Sleeper::new(1000);
+        let sleeper = Sleeper::new(Some(1000));
         sleeper.cell.retire();
         assert!(!sleeper.cell.lock().rest.is_left());
     }
 
     #[test]
     fn a_pump_that_nobody_wrote_for_keeps_its_websocket_the_next_time() {
-        let sleeper = Sleeper::new(1000);
+        let sleeper = Sleeper::new(Some(1000));
         let mut websockets = sleeper.reclaim().unwrap();
         assert_eq!(sleeper.sleep(&mut websockets), Sleep::WithWebsockets);
         assert_eq!(websockets.len(), 1);

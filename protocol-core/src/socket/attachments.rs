@@ -41,12 +41,12 @@ impl Attachments {
 
     /// Hands them over: who is the last that has them counts no references.
     pub(super) fn into_each(self) -> Each {
-        let (one, more) = match self.0.map(Arc::unwrap_or_clone) {
-            None => (None, Vec::new()),
-            Some(List::One(one)) => (Some(one), Vec::new()),
-            Some(List::Many(list)) => (None, list),
-        };
-        Each { one, more: more.into_iter() }
+        match self.0.map(Arc::try_unwrap) {
+            None => Each::Own(None, Vec::new().into_iter()),
+            Some(Ok(List::One(one))) => Each::Own(Some(one), Vec::new().into_iter()),
+            Some(Ok(List::Many(list))) => Each::Own(None, list.into_iter()),
+            Some(Err(shared)) => Each::Shared(Self(Some(shared)), 0),
+        }
     }
 }
 
@@ -69,20 +69,32 @@ impl From<Vec<Bytes>> for Attachments {
 }
 
 /// Attachments that are handed over, one by one.
-pub(super) struct Each {
-    one: Option<Bytes>,
-    more: vec::IntoIter<Bytes>,
+pub(super) enum Each {
+    /// One, and more.
+    Own(Option<Bytes>, vec::IntoIter<Bytes>),
+    /// Somebody else has them too, and from here on they are to be handed over.
+    Shared(Attachments, usize),
 }
 
 impl Iterator for Each {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        self.one.take().or_else(|| self.more.next())
+        match self {
+            Self::Own(one, more) => one.take().or_else(|| more.next()),
+            Self::Shared(all, next) => {
+                let attachment = all.get(*next)?;
+                *next += 1;
+                Some(attachment.clone())
+            }
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::from(self.one.is_some()) + self.more.len();
+        let left = match self {
+            Self::Own(one, more) => usize::from(one.is_some()) + more.len(),
+            Self::Shared(all, next) => all.len() - next,
+        };
         (left, Some(left))
     }
 }
@@ -100,5 +112,27 @@ impl Eq for Attachments {}
 impl fmt::Debug for Attachments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_handed_over_whether_somebody_else_has_them_or_not() {
+        let all = [Bytes::from_static(b"a"), Bytes::from_static(b"b"), Bytes::from_static(b"c")];
+        for count in 0..=all.len() {
+            let mut own = Attachments::NONE;
+            all[..count].iter().for_each(|attachment| own.push(attachment.clone()));
+            let shared = own.clone();
+            for mut each in [shared.clone().into_each(), own.into_each(), shared.into_each()] {
+                for (at, expected) in all[..count].iter().enumerate() {
+                    assert_eq!(each.len(), count - at);
+                    assert_eq!(each.next().as_ref(), Some(expected));
+                }
+                assert_eq!((each.len(), each.next()), (0, None));
+            }
+        }
     }
 }

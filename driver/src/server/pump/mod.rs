@@ -298,7 +298,7 @@ impl Future for Pump {
                     this.left = sleep == Sleep::WithoutWebsockets;
                     if this.left {
                         let hub = &this.cell.hub;
-                        this.guest.get_or_insert_with(|| hub.flushers.invite(&hub.runtime));
+                        this.guest.get_or_insert_with(|| hub.flushers.invite()).start(&hub.runtime);
                     }
                     if sleep != Sleep::NotYet {
                         scratch.give_back();
