@@ -24,7 +24,7 @@ fn a_broadcast_wakes_nobody_whom_others_write_for() {
         }
         let tasks = stage.tasks();
         // The first one finds out who sleeps.
-        for (round, polls) in [(0, 10), (1, 3), (2, 3)] {
+        for (round, polls) in [(0, 10), (1, 7), (2, 7)] {
             stage.wait(SETTLED).await;
             let before = stage.polls();
             stage.server.emit("round", round).unwrap();
