@@ -295,7 +295,7 @@ mod tests {
         let guest = flushers.invite();
         guest.start(&(hoard.clone() as Arc<dyn Runtime>));
         hoard.run();
-        hoard.0.lock().unwrap().remove(3);
+        drop(hoard.0.lock().unwrap().remove(3));
         assert!(!flushers.is_running());
         hoard.run();
         assert_eq!(hoard.len(), 0, "the others end");
