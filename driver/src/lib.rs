@@ -27,6 +27,8 @@ mod io;
 #[allow(dead_code, unreachable_pub, reason = "shared with the behaviour suites")]
 #[path = "../../tests/src/sim/mod.rs"]
 mod sim;
+#[cfg(test)]
+mod still;
 
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckFuture, EmitError, PartialAcks};
 pub use client::{Client, ClientBuilder, Proxy, SetupError};

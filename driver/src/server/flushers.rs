@@ -204,102 +204,47 @@ const MAX_TURN: usize = 2;
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::net::SocketAddr;
-    use std::time::Duration;
-
-    use socketio_core::Instant;
-
     use super::*;
-    use crate::runtime::{BoxFuture, Connect, Io, Listener, Timer};
-
-    /// A runtime that keeps what it should run.
-    #[derive(Default)]
-    struct Hoard(Mutex<Vec<BoxFuture<()>>>);
-
-    impl std::fmt::Debug for Hoard {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("Hoard")
-        }
-    }
-
-    impl Runtime for Hoard {
-        fn now(&self) -> Instant {
-            Instant::ZERO
-        }
-
-        fn unix_time(&self) -> Duration {
-            Duration::ZERO
-        }
-
-        fn timer(&self, _: Instant) -> Pin<Box<dyn Timer>> {
-            unreachable!("nothing waits")
-        }
-
-        fn spawn(&self, task: BoxFuture<()>) {
-            self.0.lock().unwrap().push(task);
-        }
-
-        fn listen(&self, _: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
-            unreachable!("nobody listens")
-        }
-
-        fn connect(&self, _: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
-            unreachable!("nobody connects")
-        }
-    }
-
-    impl Hoard {
-        fn len(&self) -> usize {
-            self.0.lock().unwrap().len()
-        }
-
-        /// Polls all of them twice: they have a look at their lists.
-        fn run(&self) {
-            let cx = &mut Context::from_waker(Waker::noop());
-            let mut tasks = self.0.lock().unwrap();
-            (0..2).for_each(|_| tasks.retain_mut(|task| task.as_mut().poll(cx).is_pending()));
-        }
-    }
+    use crate::still::Still;
 
     #[test]
     fn they_run_while_there_are_guests() {
-        let (flushers, hoard) = (Arc::<Flushers>::default(), Arc::<Hoard>::default());
-        let runtime: Arc<dyn Runtime> = hoard.clone();
+        let (flushers, still) = (Arc::<Flushers>::default(), Arc::<Still>::default());
+        let runtime: Arc<dyn Runtime> = still.clone();
         let (one, two) = (flushers.invite(), flushers.invite());
-        assert_eq!(hoard.len(), 0);
+        assert_eq!(still.len(), 0);
         one.start(&runtime);
         two.start(&runtime);
-        hoard.run();
-        assert_eq!(hoard.len(), FLUSHERS);
+        still.run();
+        assert_eq!(still.len(), FLUSHERS);
         drop(one);
-        hoard.run();
-        assert_eq!(hoard.len(), FLUSHERS);
+        still.run();
+        assert_eq!(still.len(), FLUSHERS);
         drop(two);
-        hoard.run();
-        assert_eq!(hoard.len(), 0);
+        still.run();
+        assert_eq!(still.len(), 0);
         // Those of before end, although others have begun.
         let three = flushers.invite();
         three.start(&runtime);
         drop(three);
         let four = flushers.invite();
         four.start(&runtime);
-        assert_eq!(hoard.len(), 2 * FLUSHERS);
-        hoard.run();
-        assert_eq!(hoard.len(), FLUSHERS);
+        assert_eq!(still.len(), 2 * FLUSHERS);
+        still.run();
+        assert_eq!(still.len(), FLUSHERS);
     }
 
     #[test]
     fn those_that_go_with_their_runtime_are_replaced_in_another() {
-        let (flushers, hoard) = (Arc::<Flushers>::default(), Arc::<Hoard>::default());
+        let (flushers, still) = (Arc::<Flushers>::default(), Arc::<Still>::default());
         let guest = flushers.invite();
-        guest.start(&(hoard.clone() as Arc<dyn Runtime>));
-        hoard.run();
-        drop(hoard.0.lock().unwrap().remove(3));
+        guest.start(&(still.clone() as Arc<dyn Runtime>));
+        still.run();
+        still.let_go(3);
         assert!(!flushers.is_running());
-        hoard.run();
-        assert_eq!(hoard.len(), 0, "the others end");
-        let other = Arc::<Hoard>::default();
+        still.run();
+        assert_eq!(still.len(), 0, "the others end");
+        let other = Arc::<Still>::default();
         guest.start(&(other.clone() as Arc<dyn Runtime>));
         other.run();
         assert_eq!(other.len(), FLUSHERS);

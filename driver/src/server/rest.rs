@@ -56,13 +56,12 @@ pub(crate) enum Delivered {
 }
 
 impl Rest {
-    /// Takes the websockets of a pump that goes to sleep, if it is one whom others write to.
+    /// Takes the websockets of a pump that goes to sleep, if it is one whom others write to. One that still is on a list
+    /// keeps them: nobody is on two, and should the list be lost, broadcasts wake it as they wake others.
     pub(super) fn leave(&mut self, websockets: &mut Vec<Ws>) {
-        if self.courted && matches!(&websockets[..], [ws] if ws.is_at_rest()) {
+        if self.courted && !self.listed && matches!(&websockets[..], [ws] if ws.is_at_rest()) {
             self.place = Place::Left(std::mem::take(websockets));
             self.visited = false;
-            // Should it still be on a list, two lists do no harm; one that was lost with its flusher would.
-            self.listed = false;
         }
     }
 
@@ -428,6 +427,23 @@ mod tests {
         let sleeper = Sleeper::new(Some(1000));
         sleeper.cell.retire();
         assert!(!sleeper.cell.lock().rest.is_left());
+    }
+
+    #[test]
+    fn a_pump_that_is_on_a_list_keeps_its_websocket_and_is_woken_for_what_comes() {
+        let sleeper = Sleeper::new(Some(1000));
+        assert_eq!(sleeper.accept(), Delivered::Listed);
+        let mut websockets = sleeper.reclaim().unwrap();
+        sleeper.cell.pump(|peer| while peer.poll_frame().is_some() {});
+        sleeper.cell.lock().rest.courted = true;
+        assert_eq!(sleeper.sleep(&mut websockets), Sleep::WithWebsockets);
+        let leave = |peer: &mut Recorded| peer.leave(sleeper.slot, Instant::ZERO);
+        assert_eq!(sleeper.cell.deliver(leave), Some(((), Delivered::Done)));
+        assert_eq!(sleeper.woken(), 1);
+        // Where the list is worked off, it is as before.
+        sleeper.cell.flush(Instant::ZERO);
+        sleeper.cell.pump(|peer| while peer.poll_output().is_some() {});
+        assert_eq!(sleeper.sleep(&mut websockets), Sleep::WithoutWebsockets);
     }
 
     #[test]

@@ -1,13 +1,11 @@
 mod compressed;
 
-use std::net::SocketAddr;
-
 use hyper::rt::ReadBufCursor;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame as WireFrame, FrameHeader};
 
 use super::*;
-use crate::runtime::{BoxFuture, Connect, Listener, Timer};
+use crate::still::Still;
 
 /// A connection on which nothing happens: the tests hand over the bytes themselves.
 #[derive(Debug)]
@@ -30,36 +28,6 @@ impl hyper::rt::Write for Silence {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Pending
-    }
-}
-
-/// A runtime for its random numbers.
-#[derive(Debug)]
-struct Random;
-
-impl Runtime for Random {
-    fn now(&self) -> Instant {
-        Instant::ZERO
-    }
-
-    fn unix_time(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn timer(&self, _: Instant) -> Pin<Box<dyn Timer>> {
-        unreachable!("nothing waits")
-    }
-
-    fn spawn(&self, _: BoxFuture<()>) {
-        unreachable!("nothing runs in the background")
-    }
-
-    fn listen(&self, _: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
-        unreachable!("nobody listens")
-    }
-
-    fn connect(&self, _: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
-        unreachable!("nobody connects")
     }
 }
 
@@ -175,7 +143,7 @@ fn what_follows_a_close_frame_is_not_heard() {
 fn what_a_server_writes_a_client_reads_and_the_other_way_round() {
     let frames =
         [text(""), text("4a"), Frame::Binary(vec![3; 126].into()), Frame::Binary(vec![4; 0x1_0000].into())];
-    let runtime: Arc<dyn Runtime> = Arc::new(Random);
+    let runtime: Arc<dyn Runtime> = Arc::new(Still::default());
     let mut client = Ws::client(Lane(0), Box::new(Silence), Bytes::new(), MAX_BYTES, runtime);
     let mut server = ws();
     for (from, to) in [(0, 1), (1, 0)] {
