@@ -16,6 +16,7 @@ mod link;
 mod order;
 mod sample;
 mod scenario;
+mod slices;
 mod tally;
 mod ws;
 

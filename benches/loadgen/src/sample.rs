@@ -1,6 +1,9 @@
 //! What the kernel says about the server's process.
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// CPU time of a process at one moment, in seconds.
 #[derive(Clone, Copy)]
@@ -12,9 +15,25 @@ pub(crate) struct Sample {
     pub(crate) running: f64,
 }
 
+/// The clock that counts the time of a process on a CPU, all threads together, and to this moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Option<ClockId>);
+
+impl Clock {
+    pub(crate) fn of(pid: u32) -> Self {
+        Self(clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).ok())
+    }
+
+    /// In seconds.
+    pub(crate) fn now(self) -> f64 {
+        let time = self.0.and_then(|clock| clock_gettime(clock).ok());
+        time.map_or(0.0, |time| Duration::from(time).as_secs_f64())
+    }
+}
+
 pub(crate) fn cpu(pid: u32) -> Sample {
     let (user, system) = ticks(pid).unwrap_or_default();
-    let running = running(pid);
+    let running = Clock::of(pid).now();
     Sample { at: Instant::now(), user, system, running }
 }
 
@@ -48,21 +67,12 @@ fn ticks(pid: u32) -> Option<(f64, f64)> {
     Some((seconds()?, seconds()?))
 }
 
-fn running(pid: u32) -> f64 {
-    schedstat(pid, 0)
-}
-
 /// How long its threads could have run and another one had the CPU, in seconds: a neighbour, on a machine that is not quiet.
 pub(crate) fn waiting(pid: u32) -> f64 {
-    schedstat(pid, 1)
-}
-
-/// A field of `schedstat`, in seconds, of all threads together.
-fn schedstat(pid: u32, field: usize) -> f64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let nanos = tasks.filter_map(|task| {
         let schedstat = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        schedstat.split(' ').nth(field)?.parse::<f64>().ok()
+        schedstat.split(' ').nth(1)?.parse::<f64>().ok()
     });
     nanos.sum::<f64>() / 1e9
 }

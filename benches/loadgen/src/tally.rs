@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::Args;
 use crate::link::error;
-use crate::sample::{Sample, cpu, rss_kib, waiting};
+use crate::sample::{Clock, Sample, cpu, rss_kib, waiting};
+use crate::slices::Slices;
 
 /// Messages are told apart by their number modulo this, which is more than may be in flight.
 pub(crate) const RING: u64 = 64;
@@ -103,14 +104,22 @@ impl Tally {
     /// Waits for the end of the measured part, and says what was measured.
     pub(crate) async fn report(&self, args: &Args) -> io::Result<Value> {
         let began = Instant::now();
+        let mut slices = None;
         while !self.stopped.get() {
             tokio::time::sleep(Duration::from_millis(2)).await;
             match self.start.get() {
                 None if began.elapsed().as_secs_f64() > args.warm_secs => self.begin(),
-                Some((start, ..)) if start.at.elapsed().as_secs_f64() > args.secs => self.finish(),
-                _ => {}
+                None => {}
+                Some((start, ..)) => {
+                    let done = self.done.get();
+                    slices.get_or_insert_with(|| Slices::new(Clock::of(self.pid), done)).cut(done);
+                    if start.at.elapsed().as_secs_f64() > args.secs {
+                        self.finish();
+                    }
+                }
             }
         }
+        let slices = slices.as_ref().map_or(&[][..], Slices::costs);
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
@@ -133,6 +142,7 @@ impl Tally {
             "wall_s": round(wall),
             "per_s": round(count / wall),
             "cpu_us": micros(start.running, end.running),
+            "slices_us": slices.iter().copied().map(round).collect::<Vec<_>>(),
             "cpu_user_us": micros(start.user, end.user),
             "cpu_sys_us": micros(start.system, end.system),
             "server_util": round((end.running - start.running) / wall),

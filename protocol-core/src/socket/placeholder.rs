@@ -28,10 +28,10 @@ pub(super) fn canonical(text: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// Appends a placeholder in the usual spelling.
-pub(super) fn write(out: &mut Vec<u8>, num: usize) {
-    out.extend_from_slice(START.as_bytes());
-    out.extend_from_slice(itoa::Buffer::new().format(num).as_bytes());
-    out.push(b'}');
+pub(super) fn write(out: &mut String, num: usize) {
+    out.push_str(START);
+    out.push_str(itoa::Buffer::new().format(num));
+    out.push('}');
 }
 
 /// Rewrites every placeholder in `json` to the usual spelling and checks its index; `json` is valid.
@@ -41,7 +41,7 @@ pub(super) fn write(out: &mut Vec<u8>, num: usize) {
 /// # Errors
 /// [`DecodeError::IllegalPlaceholder`]: `num` is missing, not a whole number, or not below `attachments`.
 pub(super) fn normalise(json: &str, attachments: usize) -> Result<String, DecodeError> {
-    let mut out = Vec::with_capacity(json.len());
+    let mut out = String::with_capacity(json.len());
     let mut open: Vec<Bracket<'_>> = Vec::new();
     let mut scanner = Scanner::new(json, 0, usize::MAX, None);
     while let Some(&byte) = json.as_bytes().get(scanner.at()) {
@@ -82,9 +82,9 @@ pub(super) fn normalise(json: &str, attachments: usize) -> Result<String, Decode
                 }
             }
         }
-        out.extend_from_slice(&json.as_bytes()[start..scanner.at()]);
+        out.push_str(&json[start..scanner.at()]);
     }
-    String::from_utf8(out).map_err(|_| DecodeError::InvalidPayload)
+    Ok(out)
 }
 
 /// An array or object that has been opened.

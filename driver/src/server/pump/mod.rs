@@ -159,9 +159,14 @@ impl Pump {
                 if due {
                     peer.handle_timeout(now);
                 }
-                while outputs.len() < MAX_BATCH
-                    && let Some(output) = peer.poll_output()
-                {
+                let compresses = websockets.iter().any(Ws::compresses);
+                while outputs.len() < MAX_BATCH {
+                    // Nearly all there is are frames, and those are had for less where there is nothing else to do.
+                    while !compresses && let Some((lane, frame, compression)) = peer.poll_frame() {
+                        moved = true;
+                        queue(websockets, lane, |ws| ws.queue(&frame, compression));
+                    }
+                    let Some(output) = peer.poll_output() else { break };
                     moved = true;
                     if !queue_plain(websockets, &output) {
                         outputs.push(output);

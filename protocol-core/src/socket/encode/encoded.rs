@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Codec, EncodeError, text};
+use super::{Codec, text};
 use crate::Str;
 use crate::engine::buffer::Compression;
 use crate::engine::packet::{Frame, Message};
@@ -131,18 +131,13 @@ impl Encoded {
         Self { head, attachments: self.attachments.clone(), compression: self.compression }
     }
 
-    pub(super) fn text(head: Vec<u8>, attachments: Attachments) -> Result<Self, EncodeError> {
-        // Only serializers write here, and they write UTF-8; a check that cannot fail is the price of safe code.
-        let head = Str::try_from(head).map_err(serde::ser::Error::custom)?;
-        Ok(Self { head: Frame::Text(head), attachments, compression: Compression::Allowed })
+    pub(super) const fn text(head: Str, attachments: Attachments) -> Self {
+        Self { head: Frame::Text(head), attachments, compression: Compression::Allowed }
     }
 
-    pub(super) fn msgpack(packet: Vec<u8>) -> Self {
-        Self {
-            head: Frame::Binary(packet.into()),
-            attachments: Attachments::NONE,
-            compression: Compression::Allowed,
-        }
+    pub(super) const fn msgpack(packet: Bytes) -> Self {
+        let head = Frame::Binary(packet);
+        Self { head, attachments: Attachments::NONE, compression: Compression::Allowed }
     }
 }
 

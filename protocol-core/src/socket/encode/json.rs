@@ -1,9 +1,10 @@
-//! Writes values as JSON, into a buffer of the caller, and takes the bytes out (REFERENCE 3.1).
+//! Writes values as JSON, into a text of the caller, and takes the bytes out (REFERENCE 3.1).
 //!
-//! `serde_json` has no serializer without `std` that writes into a given buffer. The text is the same as its own,
+//! `serde_json` has no serializer without `std` that writes into a given buffer, and none that writes text, which need not
+//! be looked through for whether it is any. The text is the same as its own,
 //! but for bytes: they become attachments, and placeholders are left in their place.
 
-use alloc::vec::Vec;
+use alloc::string::String;
 use core::fmt::{self, Display, Write};
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::socket::placeholder;
 
 /// Serializes one value, or an argument list.
 pub(super) struct Json<'a> {
-    out: &'a mut Vec<u8>,
+    out: &'a mut String,
     /// Where bytes go; without it they are written as an array of numbers.
     attachments: Option<&'a mut Attachments>,
     place: Place,
@@ -37,12 +38,12 @@ enum Place {
 
 impl<'a> Json<'a> {
     /// A serializer of arguments, separated by commas.
-    pub(super) const fn arguments(out: &'a mut Vec<u8>, attachments: &'a mut Attachments) -> Self {
+    pub(super) const fn arguments(out: &'a mut String, attachments: &'a mut Attachments) -> Self {
         Self { out, attachments: Some(attachments), place: Place::Arguments }
     }
 
     /// A serializer of one value without attachments.
-    pub(super) const fn value(out: &'a mut Vec<u8>) -> Self {
+    pub(super) const fn value(out: &'a mut String) -> Self {
         Self { out, attachments: None, place: Place::Value }
     }
 
@@ -50,11 +51,11 @@ impl<'a> Json<'a> {
     #[inline]
     fn token(self, token: &str) -> Result<(), EncodeError> {
         if self.place == Place::Key {
-            self.out.push(b'"');
-            self.out.extend_from_slice(token.as_bytes());
-            self.out.push(b'"');
+            self.out.push('"');
+            self.out.push_str(token);
+            self.out.push('"');
         } else {
-            self.out.extend_from_slice(token.as_bytes());
+            self.out.push_str(token);
         }
         Ok(())
     }
@@ -67,7 +68,7 @@ impl<'a> Json<'a> {
     #[inline]
     fn open(self, open: &str, close: &'static str) -> Result<Compound<'a>, EncodeError> {
         self.not_a_key()?;
-        self.out.extend_from_slice(open.as_bytes());
+        self.out.push_str(open);
         let Self { out, attachments, .. } = self;
         Ok(Compound { out, attachments, close, first: true, place: Place::Value })
     }
@@ -75,9 +76,9 @@ impl<'a> Json<'a> {
     /// Opens the object around a variant with content.
     fn variant(self, variant: &str, open: &str, close: &'static str) -> Result<Compound<'a>, EncodeError> {
         self.not_a_key()?;
-        self.out.push(b'{');
+        self.out.push('{');
         write_string(self.out, variant);
-        self.out.push(b':');
+        self.out.push(':');
         self.open(open, close)
     }
 }
@@ -130,7 +131,7 @@ impl<'a> Serializer for Json<'a> {
 
     fn serialize_str(self, value: &str) -> Result<(), EncodeError> {
         if self.place == Place::Raw {
-            self.out.extend_from_slice(value.as_bytes());
+            self.out.push_str(value);
         } else {
             write_string(self.out, value);
         }
@@ -241,16 +242,16 @@ impl<'a> Serializer for Json<'a> {
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        self.out.push(b'"');
+        self.out.push('"');
         write!(Escaping(self.out), "{value}").map_err(EncodeError::custom)?;
-        self.out.push(b'"');
+        self.out.push('"');
         Ok(())
     }
 }
 
 /// An array or object that is being written.
 pub(super) struct Compound<'a> {
-    out: &'a mut Vec<u8>,
+    out: &'a mut String,
     attachments: Option<&'a mut Attachments>,
     close: &'static str,
     first: bool,
@@ -262,7 +263,7 @@ impl Compound<'_> {
     #[inline]
     fn separate(&mut self) {
         if !self.first {
-            self.out.push(b',');
+            self.out.push(',');
         }
         self.first = false;
     }
@@ -282,7 +283,7 @@ impl Compound<'_> {
     fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
         self.separate();
         key.serialize(Json { out: self.out, attachments: None, place: Place::Key })?;
-        self.out.push(b':');
+        self.out.push(':');
         Ok(())
     }
 
@@ -290,17 +291,17 @@ impl Compound<'_> {
         if self.place != Place::Raw {
             self.separate();
             write_string(self.out, key);
-            self.out.push(b':');
+            self.out.push(':');
         }
         self.value(value)
     }
 
     #[inline]
     fn close(self) -> Result<(), EncodeError> {
-        match *self.close.as_bytes() {
-            [] => {}
-            [one] => self.out.push(one), // without a call to copy it
-            ref more => self.out.extend_from_slice(more),
+        match self.close {
+            "]" => self.out.push(']'), // without a call to copy it
+            "}" => self.out.push('}'),
+            close => self.out.push_str(close),
         }
         Ok(())
     }
@@ -310,48 +311,48 @@ compound!(Compound);
 
 /// Appends a JSON string.
 #[inline]
-pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
+pub(super) fn write_string(out: &mut String, text: &str) {
     // Mostly nothing is to be escaped: three writes, and one look at the room for them.
     out.reserve(text.len() + 2);
-    out.push(b'"');
+    out.push('"');
     write_escaped(out, text);
-    out.push(b'"');
+    out.push('"');
 }
 
 #[inline]
-fn write_escaped(out: &mut Vec<u8>, text: &str) {
-    let plain = plain(text.as_bytes());
-    if plain == text.len() {
-        out.extend_from_slice(text.as_bytes());
+fn write_escaped(out: &mut String, text: &str) {
+    if plain(text.as_bytes()) == text.len() {
+        out.push_str(text);
     } else {
-        write_specials(out, text.as_bytes());
+        write_specials(out, text);
     }
 }
 
-fn write_specials(out: &mut Vec<u8>, mut rest: &[u8]) {
+fn write_specials(out: &mut String, mut rest: &str) {
     loop {
-        let (plain, special) = rest.split_at(plain(rest));
-        out.extend_from_slice(plain);
-        let Some((&byte, after)) = special.split_first() else { return };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0C => out.extend_from_slice(b"\\f"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
-                let [high, low] =
-                    [byte >> 4, byte & 0xF].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+        let (plain, special) = rest.split_at(plain(rest.as_bytes()));
+        out.push_str(plain);
+        let mut chars = special.chars();
+        let Some(special) = chars.next() else { return };
+        match special {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{C}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            control => {
+                let code = u32::from(control);
+                out.push_str("\\u00");
+                out.extend([code >> 4, code & 0xF].iter().filter_map(|&digit| char::from_digit(digit, 16)));
             }
         }
-        rest = after;
+        rest = chars.as_str();
     }
 }
 
-struct Escaping<'a>(&'a mut Vec<u8>);
+struct Escaping<'a>(&'a mut String);
 
 impl Write for Escaping<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -374,8 +375,8 @@ mod tests {
 
     use super::*;
 
-    fn write<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-        let mut out = Vec::new();
+    fn write<T: Serialize + ?Sized>(value: &T) -> String {
+        let mut out = String::new();
         value.serialize(Json::value(&mut out)).unwrap();
         out
     }
@@ -402,7 +403,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_text_is_that_of_serde_json(value in value()) {
-            prop_assert_eq!(write(&value), serde_json::to_vec(&value).unwrap());
+            prop_assert_eq!(write(&value), serde_json::to_string(&value).unwrap());
         }
 
         #[test]
@@ -410,7 +411,7 @@ mod tests {
             float in any::<f32>(), wide in any::<i128>(), map in any::<BTreeMap<i32, Option<char>>>(),
         ) {
             let value = (float, wide, map);
-            prop_assert_eq!(write(&value), serde_json::to_vec(&value).unwrap());
+            prop_assert_eq!(write(&value), serde_json::to_string(&value).unwrap());
         }
     }
 
@@ -424,11 +425,11 @@ mod tests {
             }
         }
 
-        assert_eq!(write(&Shown), br#""a\"1""#);
+        assert_eq!(write(&Shown), r#""a\"1""#);
     }
 
     #[test]
     fn without_attachments_bytes_are_numbers() {
-        assert_eq!(write(&Bytes::from_static(&[1, 255])), b"[1,255]");
+        assert_eq!(write(&Bytes::from_static(&[1, 255])), "[1,255]");
     }
 }

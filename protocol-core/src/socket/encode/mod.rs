@@ -5,9 +5,9 @@ mod json;
 mod text;
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, mem};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -19,8 +19,6 @@ use super::{
     is_reserved_event, msgpack,
 };
 use crate::AckId;
-use crate::engine::buffer::Compression;
-use crate::engine::packet::Frame;
 
 /// How packets are written: one parser per server, and its clients must use the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,18 +79,11 @@ impl Codec {
         name: &str,
         args: &T,
     ) -> Result<Encoded, EncodeError> {
-        let mut head = Vec::with_capacity(SMALL);
-        match self {
-            Self::Text | Self::Msgpack => {
-                let attachments = self.event_into(&mut head, nsp, ack, name, args)?;
-                self.encoded(head, attachments)
-            }
-            Self::Custom(custom) => custom_event(custom, nsp, ack, name, Args::encode(args)?),
-        }
+        List { nsp, id: ack, name: Some(name), args }.encode(self)
     }
 
-    /// Like [`event`](Self::event), but appends the head to a buffer of the caller, which may be reused: a small
-    /// event then costs no allocation with a built-in parser. After an error the buffer is as it was.
+    /// Like [`event`](Self::event), but appends the head to a buffer of the caller, which may be reused: in one that was
+    /// emptied a small event costs no allocation with a built-in parser. After an error the buffer is as it was.
     ///
     /// # Errors
     /// As [`event`](Self::event).
@@ -104,16 +95,7 @@ impl Codec {
         name: &str,
         args: &T,
     ) -> Result<Attachments, EncodeError> {
-        if is_reserved_event(name) {
-            return Err(EncodeError::ReservedEvent);
-        }
-        match self {
-            Self::Text => text::list(out, b'2', nsp, ack, Some(name), args),
-            Self::Msgpack => msgpack::list(out, nsp, ack, Some(name), args).map(|()| Attachments::NONE),
-            Self::Custom(custom) => {
-                Ok(custom_event(custom, nsp, ack, name, Args::encode(args)?)?.append_to(out))
-            }
-        }
+        List { nsp, id: ack, name: Some(name), args }.encode_into(self, out)
     }
 
     /// Like [`event`](Self::event), by way of a buffer of the caller, which may be reused: the packet keeps a copy of the
@@ -129,12 +111,7 @@ impl Codec {
         name: &str,
         args: &T,
     ) -> Result<Encoded, EncodeError> {
-        if let Self::Custom(_) = self {
-            return self.event(nsp, ack, name, args);
-        }
-        buffer.clear();
-        let attachments = self.event_into(buffer, nsp, ack, name, args)?;
-        self.copied(buffer, attachments)
+        List { nsp, id: ack, name: Some(name), args }.encode_by(self, buffer)
     }
 
     /// An EVENT with arguments that were received, which are not looked into when they are of the same encoding.
@@ -154,10 +131,11 @@ impl Codec {
         match (self, args.raw()) {
             (Self::Text, Raw::Json(raw)) => {
                 let attachments = args.shared_attachments();
-                Encoded::text(text::raw_list(b'2', nsp, ack, Some(name), raw, attachments.len()), attachments)
+                let head = text::raw_list(nsp, ack, Some(name), raw, attachments.len());
+                Ok(Encoded::text(head.into(), attachments))
             }
             (Self::Msgpack, Raw::Msgpack(raw)) => {
-                Ok(Encoded::msgpack(msgpack::raw_list(nsp, ack, Some(name), raw, args.len())))
+                Ok(Encoded::msgpack(msgpack::raw_list(nsp, ack, Some(name), raw, args.len()).into()))
             }
             (Self::Custom(custom), _) => custom_event(custom, nsp, ack, name, args.clone()),
             _ => self.event(nsp, ack, name, args),
@@ -169,14 +147,7 @@ impl Codec {
     /// # Errors
     /// [`EncodeError::Serialize`].
     pub fn ack<T: Serialize + ?Sized>(self, nsp: &Nsp, id: AckId, args: &T) -> Result<Encoded, EncodeError> {
-        let mut head = Vec::with_capacity(SMALL);
-        match self {
-            Self::Text | Self::Msgpack => {
-                let attachments = self.ack_into(&mut head, nsp, id, args)?;
-                self.encoded(head, attachments)
-            }
-            Self::Custom(custom) => custom_ack(custom, nsp, id, Args::encode(args)?),
-        }
+        List { nsp, id: Some(id), name: None, args }.encode(self)
     }
 
     /// Like [`ack`](Self::ack), into a buffer of the caller, as [`event_into`](Self::event_into) does it.
@@ -190,11 +161,7 @@ impl Codec {
         id: AckId,
         args: &T,
     ) -> Result<Attachments, EncodeError> {
-        match self {
-            Self::Text => text::list(out, b'3', nsp, Some(id), None, args),
-            Self::Msgpack => msgpack::list(out, nsp, Some(id), None, args).map(|()| Attachments::NONE),
-            Self::Custom(custom) => Ok(custom_ack(custom, nsp, id, Args::encode(args)?)?.append_to(out)),
-        }
+        List { nsp, id: Some(id), name: None, args }.encode_into(self, out)
     }
 
     /// Like [`ack`](Self::ack), by way of a buffer of the caller, as [`event_by`](Self::event_by) does it.
@@ -208,12 +175,7 @@ impl Codec {
         id: AckId,
         args: &T,
     ) -> Result<Encoded, EncodeError> {
-        if let Self::Custom(_) = self {
-            return self.ack(nsp, id, args);
-        }
-        buffer.clear();
-        let attachments = self.ack_into(buffer, nsp, id, args)?;
-        self.copied(buffer, attachments)
+        List { nsp, id: Some(id), name: None, args }.encode_by(self, buffer)
     }
 
     /// An ACK with arguments that were received; see [`event_raw`](Self::event_raw).
@@ -224,12 +186,13 @@ impl Codec {
         match (self, args.raw()) {
             (Self::Text, Raw::Json(raw)) => {
                 let attachments = args.shared_attachments();
-                Encoded::text(text::raw_list(b'3', nsp, Some(id), None, raw, attachments.len()), attachments)
+                let head = text::raw_list(nsp, Some(id), None, raw, attachments.len());
+                Ok(Encoded::text(head.into(), attachments))
             }
             (Self::Msgpack, Raw::Msgpack(raw)) => {
-                Ok(Encoded::msgpack(msgpack::raw_list(nsp, Some(id), None, raw, args.len())))
+                Ok(Encoded::msgpack(msgpack::raw_list(nsp, Some(id), None, raw, args.len()).into()))
             }
-            (Self::Custom(custom), _) => custom_ack(custom, nsp, id, args.clone()),
+            (Self::Custom(custom), _) => custom_ack(custom, nsp, Some(id), args.clone()),
             _ => self.ack(nsp, id, args),
         }
     }
@@ -245,8 +208,11 @@ impl Codec {
         payload: Option<&T>,
     ) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Text => Encoded::text(text::payload(b'0', nsp, payload)?, Attachments::NONE),
-            Self::Msgpack => Ok(Encoded::msgpack(msgpack::connect(nsp, payload)?)),
+            Self::Text => {
+                let head = text::payload(text::CONNECT, nsp, payload)?;
+                Ok(Encoded::text(head.into(), Attachments::NONE))
+            }
+            Self::Msgpack => Ok(Encoded::msgpack(msgpack::connect(nsp, payload)?.into())),
             Self::Custom(custom) => {
                 let payload = payload.map(custom_payload).transpose()?;
                 custom.encode(&Packet { nsp: nsp.clone(), body: Body::Connect(payload) })
@@ -259,14 +225,11 @@ impl Codec {
     /// # Errors
     /// What a parser of the application's own has against it; the built-in ones write it always.
     pub fn disconnect(self, nsp: &Nsp) -> Result<Encoded, EncodeError> {
-        let head = match self {
-            Self::Text => Frame::Text(text::disconnect(nsp)),
-            Self::Msgpack => Frame::Binary(msgpack::disconnect(nsp).into()),
-            Self::Custom(custom) => {
-                return custom.encode(&Packet { nsp: nsp.clone(), body: Body::Disconnect });
-            }
-        };
-        Ok(Encoded { head, attachments: Attachments::NONE, compression: Compression::Allowed })
+        match self {
+            Self::Text => Ok(Encoded::text(text::disconnect(nsp), Attachments::NONE)),
+            Self::Msgpack => Ok(Encoded::msgpack(msgpack::disconnect(nsp).into())),
+            Self::Custom(custom) => custom.encode(&Packet { nsp: nsp.clone(), body: Body::Disconnect }),
+        }
     }
 
     /// A CONNECT_ERROR with the reason: an object `{"message", "data"?}`, or what revision 3 sends in its place.
@@ -280,8 +243,11 @@ impl Codec {
         payload: &T,
     ) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Text => Encoded::text(text::payload(b'4', nsp, Some(payload))?, Attachments::NONE),
-            Self::Msgpack => Ok(Encoded::msgpack(msgpack::connect_error(nsp, payload)?)),
+            Self::Text => {
+                let head = text::payload(text::CONNECT_ERROR, nsp, Some(payload))?;
+                Ok(Encoded::text(head.into(), Attachments::NONE))
+            }
+            Self::Msgpack => Ok(Encoded::msgpack(msgpack::connect_error(nsp, payload)?.into())),
             Self::Custom(custom) => {
                 let body = Body::ConnectError(Some(custom_payload(payload)?));
                 custom.encode(&Packet { nsp: nsp.clone(), body })
@@ -297,24 +263,94 @@ impl Codec {
             Self::Custom(custom) => followed(custom, event, offset).unwrap_or_else(|| event.clone()),
         }
     }
+}
 
-    fn copied(self, head: &[u8], attachments: Attachments) -> Result<Encoded, EncodeError> {
-        let head = match self {
-            Self::Msgpack => Frame::Binary(Bytes::copy_from_slice(head)),
-            // As in `Encoded::text`.
-            Self::Text | Self::Custom(_) => {
-                Frame::Text(str::from_utf8(head).map_err(serde::ser::Error::custom)?.into())
+/// An EVENT, which has a name, or an ACK.
+struct List<'a, T: ?Sized> {
+    nsp: &'a Nsp,
+    id: Option<AckId>,
+    name: Option<&'a str>,
+    args: &'a T,
+}
+
+impl<T: Serialize + ?Sized> List<'_, T> {
+    fn encode(&self, codec: Codec) -> Result<Encoded, EncodeError> {
+        self.check()?;
+        match codec {
+            Codec::Text => {
+                let mut head = String::with_capacity(SMALL);
+                let attachments = self.write_text(&mut head)?;
+                Ok(Encoded::text(head.into(), attachments))
             }
-        };
-        Ok(Encoded { head, attachments, compression: Compression::Allowed })
-    }
-
-    fn encoded(self, head: Vec<u8>, attachments: Attachments) -> Result<Encoded, EncodeError> {
-        match self {
-            Self::Msgpack => Ok(Encoded::msgpack(head)),
-            Self::Text | Self::Custom(_) => Encoded::text(head, attachments),
+            Codec::Msgpack => {
+                let mut packet = Vec::with_capacity(SMALL);
+                self.write_msgpack(&mut packet)?;
+                Ok(Encoded::msgpack(packet.into()))
+            }
+            Codec::Custom(custom) => self.custom(custom),
         }
     }
+
+    /// Appends the head to what is in the buffer.
+    fn encode_into(&self, codec: Codec, out: &mut Vec<u8>) -> Result<Attachments, EncodeError> {
+        self.check()?;
+        match codec {
+            Codec::Text if out.is_empty() => with_text(out, |text| self.write_text(text)),
+            Codec::Text => {
+                let mut text = String::new();
+                let attachments = self.write_text(&mut text)?;
+                out.extend_from_slice(text.as_bytes());
+                Ok(attachments)
+            }
+            Codec::Msgpack => self.write_msgpack(out).map(|()| Attachments::NONE),
+            Codec::Custom(custom) => Ok(self.custom(custom)?.append_to(out)),
+        }
+    }
+
+    /// By way of a buffer, what is kept having the right size.
+    fn encode_by(&self, codec: Codec, buffer: &mut Vec<u8>) -> Result<Encoded, EncodeError> {
+        self.check()?;
+        buffer.clear();
+        match codec {
+            Codec::Text => with_text(buffer, |text| {
+                let attachments = self.write_text(text)?;
+                Ok(Encoded::text(text.as_str().into(), attachments))
+            }),
+            Codec::Msgpack => {
+                self.write_msgpack(buffer)?;
+                Ok(Encoded::msgpack(Bytes::copy_from_slice(buffer)))
+            }
+            Codec::Custom(custom) => self.custom(custom),
+        }
+    }
+
+    fn check(&self) -> Result<(), EncodeError> {
+        if self.name.is_some_and(is_reserved_event) { Err(EncodeError::ReservedEvent) } else { Ok(()) }
+    }
+
+    fn write_text(&self, out: &mut String) -> Result<Attachments, EncodeError> {
+        text::list(out, self.nsp, self.id, self.name, self.args)
+    }
+
+    fn write_msgpack(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        msgpack::list(out, self.nsp, self.id, self.name, self.args)
+    }
+
+    fn custom(&self, custom: Custom) -> Result<Encoded, EncodeError> {
+        let args = Args::encode(self.args)?;
+        match self.name {
+            Some(name) => custom_event(custom, self.nsp, self.id, name, args),
+            None => custom_ack(custom, self.nsp, self.id, args),
+        }
+    }
+}
+
+/// Writes text to a buffer that is empty, and so holds nothing that is no text.
+fn with_text<R>(buffer: &mut Vec<u8>, write: impl FnOnce(&mut String) -> R) -> R {
+    let mut text = String::from_utf8(mem::take(buffer)).unwrap_or_default();
+    let result = write(&mut text);
+    *buffer = text.into_bytes();
+    result
 }
 
 fn custom_event(
@@ -339,8 +375,8 @@ fn followed(custom: Custom, event: &Encoded, last: &str) -> Option<Encoded> {
     custom_event(custom, &nsp, event.ack, event.name(), args).ok()
 }
 
-fn custom_ack(custom: Custom, nsp: &Nsp, id: AckId, args: Args) -> Result<Encoded, EncodeError> {
-    custom.encode(&Packet { nsp: nsp.clone(), body: Body::Ack { id: Some(id), args } })
+fn custom_ack(custom: Custom, nsp: &Nsp, id: Option<AckId>, args: Args) -> Result<Encoded, EncodeError> {
+    custom.encode(&Packet { nsp: nsp.clone(), body: Body::Ack { id, args } })
 }
 
 fn custom_payload<T: Serialize + ?Sized>(payload: &T) -> Result<Payload, EncodeError> {
@@ -363,6 +399,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::packet::Frame;
 
     const CODEC: Codec = Codec::Text;
 

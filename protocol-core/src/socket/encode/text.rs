@@ -1,6 +1,6 @@
 //! Writes the packets of the text parser (REFERENCE 3.1).
 
-use alloc::vec::Vec;
+use alloc::string::String;
 
 use serde::Serialize;
 
@@ -11,20 +11,20 @@ use crate::{AckId, Str};
 
 /// Appends an EVENT (with a name) or an ACK. After an error `out` is as it was.
 pub(super) fn list<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
-    kind: u8,
+    out: &mut String,
     nsp: &Nsp,
     id: Option<AckId>,
     name: Option<&str>,
     args: &T,
 ) -> Result<Attachments, EncodeError> {
     let start = out.len();
+    let kind = kind(name);
     let mut attachments = Attachments::NONE;
     head(out, kind, 0, nsp, id);
     begin_list(out, name);
     let empty = out.len();
     if name.is_some() {
-        out.push(b',');
+        out.push(',');
     }
     let separated = out.len();
     if let Err(error) = args.serialize(Json::arguments(out, &mut attachments)) {
@@ -34,44 +34,42 @@ pub(super) fn list<T: Serialize + ?Sized>(
     if out.len() == separated {
         out.truncate(empty);
     }
-    out.push(b']');
+    out.push(']');
     if !attachments.is_empty() {
         // Only now is their number known; binary packets pay for one move of the text.
-        let mut count = itoa::Buffer::new();
-        let count = count.format(attachments.len()).bytes().chain([b'-']);
-        out[start + 1] = binary(kind);
-        out.splice(start + 2..start + 2, count);
+        out.replace_range(start + 1..start + 2, binary(kind).encode_utf8(&mut [0; 4]));
+        out.insert(start + 2, '-');
+        out.insert_str(start + 2, itoa::Buffer::new().format(attachments.len()));
     }
     Ok(attachments)
 }
 
 /// An EVENT or an ACK with arguments in the form of [`Args::raw`](crate::socket::Args::raw).
 pub(super) fn raw_list(
-    kind: u8,
     nsp: &Nsp,
     id: Option<AckId>,
     name: Option<&str>,
     raw: &str,
     attachments: usize,
-) -> Vec<u8> {
-    let mut out = Vec::with_capacity(SMALL / 2 + name.map_or(0, str::len) + raw.len());
-    head(&mut out, kind, attachments, nsp, id);
+) -> String {
+    let mut out = String::with_capacity(SMALL / 2 + name.map_or(0, str::len) + raw.len());
+    head(&mut out, kind(name), attachments, nsp, id);
     begin_list(&mut out, name);
     if name.is_some() && !raw.is_empty() {
-        out.push(b',');
+        out.push(',');
     }
-    out.extend_from_slice(raw.as_bytes());
-    out.push(b']');
+    out.push_str(raw);
+    out.push(']');
     out
 }
 
 /// A CONNECT or a CONNECT_ERROR.
 pub(super) fn payload<T: Serialize + ?Sized>(
-    kind: u8,
+    kind: char,
     nsp: &Nsp,
     payload: Option<&T>,
-) -> Result<Vec<u8>, EncodeError> {
-    let mut out = Vec::with_capacity(SMALL);
+) -> Result<String, EncodeError> {
+    let mut out = String::with_capacity(SMALL);
     head(&mut out, kind, 0, nsp, None);
     if let Some(payload) = payload {
         payload.serialize(Json::value(&mut out))?;
@@ -91,40 +89,50 @@ pub(super) fn with_offset(packet: &Str, offset: &str) -> Str {
     else {
         return packet.clone();
     };
-    let mut out = Vec::with_capacity(open.len() + offset.len() + 4);
-    out.extend_from_slice(open.as_bytes());
-    out.push(b',');
+    let mut out = String::with_capacity(open.len() + offset.len() + 4);
+    out.push_str(open);
+    out.push(',');
     json::write_string(&mut out, offset);
-    out.push(b']');
-    // Text, a string, and text: what is put together here is UTF-8.
-    Str::try_from(out).unwrap_or_else(|_| packet.clone())
+    out.push(']');
+    out.into()
+}
+
+pub(super) const CONNECT: char = '0';
+pub(super) const CONNECT_ERROR: char = '4';
+const EVENT: char = '2';
+const ACK: char = '3';
+
+/// Only events have names.
+const fn kind(name: Option<&str>) -> char {
+    if name.is_some() { EVENT } else { ACK }
 }
 
 /// Everything before the data, the digit of the Engine.IO message included.
-fn head(out: &mut Vec<u8>, kind: u8, attachments: usize, nsp: &Nsp, id: Option<AckId>) {
+fn head(out: &mut String, kind: char, attachments: usize, nsp: &Nsp, id: Option<AckId>) {
+    out.push('4');
     if attachments == 0 {
-        out.extend_from_slice(&[b'4', kind]);
+        out.push(kind);
     } else {
-        out.extend_from_slice(&[b'4', binary(kind)]);
-        out.extend_from_slice(itoa::Buffer::new().format(attachments).as_bytes());
-        out.push(b'-');
+        out.push(binary(kind));
+        out.push_str(itoa::Buffer::new().format(attachments));
+        out.push('-');
     }
     if !nsp.is_root() {
-        out.extend_from_slice(nsp.as_bytes());
-        out.push(b',');
+        out.push_str(nsp);
+        out.push(',');
     }
     if let Some(AckId(id)) = id {
-        out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+        out.push_str(itoa::Buffer::new().format(id));
     }
 }
 
 /// BINARY_EVENT and BINARY_ACK come three after their kin.
-const fn binary(kind: u8) -> u8 {
-    kind + 3
+const fn binary(kind: char) -> char {
+    if kind == EVENT { '5' } else { '6' }
 }
 
-fn begin_list(out: &mut Vec<u8>, name: Option<&str>) {
-    out.push(b'[');
+fn begin_list(out: &mut String, name: Option<&str>) {
+    out.push('[');
     if let Some(name) = name {
         json::write_string(out, name);
     }
