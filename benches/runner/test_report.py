@@ -9,7 +9,7 @@ import report
 from plan import Plan
 from report.documents import filled
 from report.figures import CODEC, overtaken_of, tail_of
-from report.machine import waited
+from report.machine import disturbed, waited
 from report.sweeps import flatness, growth
 from report.verdicts import judged
 
@@ -33,6 +33,16 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(verdict([echo(1.6), echo(1.7), echo(9)]), "met")
         self.assertEqual(verdict([echo(1.6), echo(1.8), echo(9)]), "**missed**: floor")
         self.assertEqual(verdict([echo(1.6)], peer=2), "**missed**: peer")
+
+    def test_where_there_are_slices_the_cheap_ones_count(self):
+        def sliced(*costs):
+            return {**echo(9), "slices_us": costs}
+        cheap = [sliced(*[3.0] * 8, 1.0), sliced(*[3.0] * 8, 1.1), sliced(*[3.0] * 2)]
+        text = judged(data(tokio=cheap, floor=[sliced(0.5)], bun=[sliced(5)]), "tokio", "echo")
+        self.assertEqual((text[1], text[2], text[4]), ("3.00", "0.50", "6.00"))
+        cheap[2] = sliced(1.2)
+        self.assertEqual(judged(data(tokio=cheap, floor=[sliced(0.5)], bun=[sliced(5)]), "tokio", "echo")[1], "1.10")
+        self.assertIn("| 18.00 |", report.verdicts(data(tokio=cheap, floor=[{**sliced(0.5), "cpu_us": 0.5}])))
 
     def test_a_tail_of_three_medians_is_met_and_a_longer_one_missed(self):
         self.assertEqual(verdict([echo(1, p99=2400)]), "met")
@@ -71,6 +81,12 @@ class Quiet(unittest.TestCase):
         samples = [{"client_waited": share} for share in (0.001, 0.4, 0.5)] + [{"error": "died"}]
         self.assertEqual(waited({"results": {"tokio": {"echo": samples}}}), 0.4)
         self.assertIsNone(waited({"results": {"tokio": {"echo": [{"cpu_us": 1}]}}}))
+
+
+    def test_and_by_how_much_dearer_slices_usually_are(self):
+        quiet, loud = ({"slices_us": [1.0] * 2 + [cost] * 8} for cost in (1.0, 1.5))
+        self.assertEqual(disturbed(data(tokio=[quiet], floor=[loud], bun=[loud])), 0.5)
+        self.assertIsNone(disturbed(data(tokio=[{"slices_us": [1.0]}, {}])))
 
 
 class Sweeps(unittest.TestCase):

@@ -41,3 +41,23 @@ impl Slices {
 
 /// Long enough that what is in flight at its ends is next to nothing.
 const LENGTH: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_that_has_lasted_says_what_each_operation_cost_this_process() {
+        let mut slices = Slices::new(Clock::of(std::process::id()), 10);
+        slices.cut(1000);
+        assert!(slices.costs().is_empty(), "too short");
+        while slices.costs().is_empty() {
+            slices.cut(1010);
+        }
+        let running = slices.costs()[0] * 1000.0 / 1e6;
+        assert!(running > LENGTH.as_secs_f64() / 10.0, "this thread was busy all the time: {running} s");
+        while slices.at.elapsed() < LENGTH {}
+        slices.cut(1010);
+        assert_eq!(slices.costs().len(), 1, "nothing was done");
+    }
+}

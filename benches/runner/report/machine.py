@@ -1,6 +1,7 @@
 """What was measured where, when, and with what."""
 import statistics
 
+from .figures import slices_of
 from .markdown import count
 
 
@@ -20,7 +21,17 @@ def machine(data):
     if (share := waited(data)) is not None:
         lines.append(f"The load generator waited for its core {count(100 * share, 1)} % of the time, the median of all measurements; "
                      "next to nothing on a quiet machine. A neighbour's turn is milliseconds long, and in p99.")
+    if (noise := disturbed(data)) is not None:
+        lines.append(f"The median slice of a row cost {count(100 * noise, 0)} % more than its tenth percentile, the median of all rows; "
+                     "next to nothing on a quiet machine.")
     return "\n".join(f"- {text}" for text in lines)
+
+
+def disturbed(data):
+    """How much dearer slices usually were than the cheap ones: neighbours on the same core of the host."""
+    rows = [sorted(slices) for row, scenarios in data["results"].items() for scenario in scenarios
+            if len(slices := slices_of(data, row, scenario)) >= 10]
+    return statistics.median(s[len(s) // 2] / s[len(s) // 10] - 1 for s in rows) if rows else None
 
 
 def waited(data):

@@ -1,5 +1,5 @@
 """What the README shows."""
-from .figures import SCENARIOS, cheapest, median, rows_of
+from .figures import SCENARIOS, cheapest, figure, rows_of
 from .markdown import fmt, table
 
 SHOWN = ("echo", "ack", "bin", "bcast4", "room", "conn-ws32", "conn-up32", "polling", "idle")
@@ -9,10 +9,10 @@ TITLES = {"tokio": "ours, tokio", "async-std": "ours, async-std", "floor": "no S
 def summary(data):
     names = [*rows_of(data, "ours"), "floor", "socketioxide", "bun", "node", "python"]
     names = [name for name in names if name in data["results"]]
-    scenarios = [s for s in SHOWN if any(median(data, name, s) is not None for name in names)]
+    scenarios = [s for s in SHOWN if any(figure(data, name, s) is not None for name in names)]
 
     def cell(name, scenario):
-        value = cheapest(data, "floor", scenario)[0] if name == "floor" else median(data, name, scenario)
+        value = cheapest(data, "floor", scenario)[0] if name == "floor" else figure(data, name, scenario)
         return f"**{fmt(value)}**" if name in rows_of(data, "ours") else fmt(value)
 
     if not names:

@@ -1,7 +1,7 @@
 """Ours against the targets of scenarios.toml."""
 import math
 
-from .figures import MAIN, SCENARIOS, cheapest, median, overtaken_of, rows_of, tail_of
+from .figures import MAIN, OPERATIONS, SCENARIOS, cheapest, figure, median, overtaken_of, rows_of, tail_of
 from .markdown import fixed, fmt, table
 
 HEAD = ["scenario", "ours", "FLOOR", "best peer", "ours / FLOOR", "at most", "ours / best peer", "at most", "p99 / p50", "at most",
@@ -16,11 +16,28 @@ def verdicts(data):
         if body:
             unit = "server CPU µs per operation (delivery, connect, heartbeat), memory in KiB"
             tables.append(f"`{ours}`, {unit}:\n\n{table(HEAD, body)}")
+    if text := whole(data):
+        tables.append(f"The same ratios of medians of whole repetitions, neighbours and all:\n\n{text}")
     return "\n\n".join(tables)
 
 
+def whole(data):
+    """Ratios of medians."""
+    rows = rows_of(data, "ours")
+    head, body = ["scenario"], []
+    for row in rows:
+        head += [f"{row} / FLOOR", f"{row} / best peer"]
+    for scenario in OPERATIONS:
+        references = [cheapest(data, kind, scenario, of=median)[0] for kind in ("floor", "peer")]
+        values = [median(data, row, scenario) for row in rows]
+        cells = [fixed(value / reference if value and reference else None) for value in values for reference in references]
+        if any(values):
+            body.append([SCENARIOS[scenario]["title"], *cells])
+    return table(head, body) if body else ""
+
+
 def judged(data, ours, scenario):
-    value = median(data, ours, scenario)
+    value = figure(data, ours, scenario)
     if value is None:
         return None
     wanted = SCENARIOS[scenario]

@@ -205,10 +205,11 @@ impl State {
             }
             // Whoever has it looks once more before it is given back.
             Place::Lent => (Delivered::Done, None),
-            Place::Left(_) if self.is_idle() || std::mem::replace(&mut self.rest.listed, true) => {
-                (Delivered::Done, None)
+            Place::Left(_) if self.rest.listed || self.is_idle() => (Delivered::Done, None),
+            Place::Left(_) => {
+                self.rest.listed = true;
+                (Delivered::Listed, None)
             }
-            Place::Left(_) => (Delivered::Listed, None),
         }
     }
 }
