@@ -560,3 +560,37 @@ pub(crate) fn empty(status: StatusCode) -> http::Response<Full<Bytes>> {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ServerBuilder;
+    use crate::io::sleep;
+    use crate::sim::Sim;
+    use crate::still::Still;
+
+    #[test]
+    fn the_time_of_a_request_is_when_the_application_let_it_pass() {
+        let mut sim = Sim::new(1);
+        let rt = sim.runtime();
+        let clock = Arc::clone(&rt);
+        let decide = move |_| {
+            let clock = Arc::clone(&clock);
+            async move {
+                sleep(&*clock, Duration::from_secs(20)).await;
+                None
+            }
+        };
+        let server = ServerBuilder::<Still>::new().cors_for(decide).build_on(rt);
+        let (head, ()) = http::Request::new(()).into_parts();
+        let from = From { address: None, secure: false };
+        sim.block_on(async {
+            let before = server.hub.now();
+            let head = Parsed(&head);
+            let exchange = Exchange::new(&server.hub, &head, from, before).await;
+            assert_eq!(exchange.now, before + Duration::from_secs(20));
+        });
+    }
+}

@@ -1,52 +1,21 @@
 //! What a client sees is the same, byte for byte, whether hyper serves all of its connection or only what is not plain.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use socketio_core::{Instant, Sid};
+use socketio_core::Sid;
 
 use super::{Next, serve};
 use crate::io::{accept, read, sleep, timeout, write_all};
-use crate::runtime::{BoxFuture, Connect, Io, Listener, Runtime, Timer};
+use crate::runtime::{Connect, Io, Runtime};
 use crate::serve::accept::serve_with_hyper;
 use crate::serve::service::From;
 use crate::serve::stall::Impatient;
 use crate::sim::Sim;
+use crate::still::Still;
 use crate::{Server, ServerBuilder, Socket};
-
-/// The name of a runtime, which the builder wants; the server runs on another one.
-#[derive(Debug, Default)]
-struct Unused;
-
-impl Runtime for Unused {
-    fn now(&self) -> Instant {
-        unreachable!()
-    }
-
-    fn unix_time(&self) -> Duration {
-        unreachable!()
-    }
-
-    fn timer(&self, _: Instant) -> Pin<Box<dyn Timer>> {
-        unreachable!()
-    }
-
-    fn spawn(&self, _: BoxFuture<()>) {
-        unreachable!()
-    }
-
-    fn listen(&self, _: SocketAddr) -> BoxFuture<io::Result<Box<dyn Listener>>> {
-        unreachable!()
-    }
-
-    fn connect(&self, _: Connect) -> BoxFuture<io::Result<Box<dyn Io>>> {
-        unreachable!()
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
@@ -73,7 +42,7 @@ struct Served {
 
 impl Served {
     async fn new(by: By, rt: Arc<dyn Runtime>) -> Self {
-        let server = ServerBuilder::<Unused>::new()
+        let server = ServerBuilder::<Still>::new() // which stands for another one
             .generate_id(|_| async { Ok(Sid::from("fixed")) })
             .max_http_buffer_size(1000)
             .build_on(Arc::clone(&rt));
