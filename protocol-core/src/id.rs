@@ -45,6 +45,12 @@ impl From<&str> for Sid {
     }
 }
 
+impl From<Sid> for Arc<str> {
+    fn from(id: Sid) -> Self {
+        id.0
+    }
+}
+
 impl Borrow<str> for Sid {
     fn borrow(&self) -> &str {
         &self.0
