@@ -11,6 +11,7 @@ pub(crate) mod namespace;
 pub(crate) mod operator;
 pub(crate) mod parent;
 pub(crate) mod pump;
+mod registry;
 mod rest;
 pub(crate) mod room_events;
 pub(crate) mod shutdown;

@@ -1,16 +1,15 @@
 //! A namespace: its sockets, their rooms, and the handlers they share.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 use socketio_core::AckId;
-use socketio_core::rooms::{Change, Registry, Room, Selector};
+use socketio_core::rooms::{Change, Room, Selector};
 use socketio_core::socket::recovery::Log;
 use socketio_core::socket::{Args, DisconnectReason, EncodeError, Encoded, Event, FromArgs, Nsp};
 
@@ -24,8 +23,9 @@ use crate::runtime::Runtime;
 use crate::server::hub::Hub;
 use crate::server::kept::Kept;
 use crate::server::operator::{BroadcastOperator, Manner, Rooms};
+use crate::server::registry::{Member, Registry};
 use crate::server::rest::Delivered;
-use crate::server::room_events::{Events, Queue, RoomEvent};
+use crate::server::room_events::{Events, RoomEvent};
 use crate::server::socket::Socket;
 use crate::signal::Signal;
 
@@ -39,8 +39,7 @@ struct Shared {
     table: RwLock<Arc<Table>>,
     /// How often the table was changed: whoever has a copy need not take the lock to see that it is still good.
     edits: AtomicU64,
-    /// The sockets, sharded by key: joining on one core does not wait for a broadcast on another.
-    shards: [Mutex<Shard>; SHARDS],
+    registry: Registry,
     /// Whether the table has handlers for outgoing events: asked for every message, so it does not take the lock.
     watched: AtomicBool,
     /// Whether the table has handlers for what happens to rooms.
@@ -70,12 +69,6 @@ impl WeakNamespace {
     pub(crate) fn upgrade(&self) -> Option<Namespace> {
         self.0.upgrade().map(Namespace)
     }
-}
-
-#[derive(Default)]
-struct Shard {
-    registry: Registry<u64>,
-    sockets: HashMap<u64, Socket>,
 }
 
 /// Why a client is turned away by a middleware: it becomes `connect_error` there, with this message and data.
@@ -143,7 +136,7 @@ impl Namespace {
             ready: Signal::default(),
             over: AtomicBool::new(false),
             parent,
-            shards: Default::default(),
+            registry: Registry::default(),
             next_ack: AtomicU64::new(0),
         }))
     }
@@ -516,20 +509,12 @@ impl Namespace {
 
     /// How many sockets there are.
     pub fn sockets_count(&self) -> usize {
-        self.0.shards.iter().map(|shard| lock(shard).registry.len()).sum()
+        self.0.registry.len()
     }
 
     /// Every room with a member, without the sockets' own, in name order.
     pub fn rooms(&self) -> Vec<Room> {
-        let mut rooms: Vec<Room> = self
-            .0
-            .shards
-            .iter()
-            .flat_map(|shard| lock(shard).registry.rooms().cloned().collect::<Vec<_>>())
-            .collect();
-        rooms.sort_unstable();
-        rooms.dedup();
-        rooms
+        self.0.registry.names()
     }
 
     /// Announces a socket that wants to join.
@@ -602,92 +587,54 @@ impl Namespace {
 
     /// The sockets meant by `selector`, each once, in the order of joining.
     pub(crate) fn select(&self, selector: &Selector) -> Vec<Socket> {
-        let mut sockets = Vec::new();
-        for shard in &self.0.shards {
-            let shard = lock(shard);
-            let keys = shard.registry.select(selector);
-            sockets.extend(keys.iter().filter_map(|key| shard.sockets.get(key)).cloned());
-        }
-        sockets.sort_unstable_by_key(Socket::key);
-        sockets
+        self.0.registry.select(selector, |member| member.socket.clone())
     }
 
     pub(crate) fn insert(&self, socket: &Socket) {
-        let insert = |_: &str| {
-            let mut shard = self.shard(socket);
-            shard.sockets.insert(socket.key(), socket.clone());
-            shard.registry.insert(socket.key(), socket.id().clone())
-        };
+        let insert = |member: &Member| self.0.registry.insert(member);
         self.enter_room(socket, socket.id().as_str(), insert);
     }
 
     pub(crate) fn remove(&self, socket: &Socket) {
-        let remove = || {
-            let mut shard = self.shard(socket);
-            shard.registry.remove(socket.key());
-            shard.sockets.remove(&socket.key())
-        };
+        let member = Member::from(socket);
         if !self.0.rooms_watched.load(Ordering::Acquire) {
-            return drop(remove());
+            return self.0.registry.remove(&member, |_, _| {});
         }
         let mut queue = self.0.room_events.lock();
-        let rooms = self.rooms_of(socket);
-        let removed = remove();
-        for room in rooms {
-            self.note_left(room, socket, &mut queue);
-        }
+        self.0.registry.remove(&member, |room, change| queue.left(room, socket.id(), change));
         drop(queue);
         self.tell_of_rooms();
-        drop(removed);
     }
 
     pub(crate) fn join(&self, socket: &Socket, room: &str) {
-        self.enter_room(socket, room, |room| {
-            self.shard(socket).registry.join(socket.key(), room) != Change::None
-        });
+        self.enter_room(socket, room, |member| self.0.registry.join(member, room));
     }
 
     pub(crate) fn leave(&self, socket: &Socket, room: &str) {
-        let leave = || self.shard(socket).registry.leave(socket.key(), room) != Change::None;
+        let member = Member::from(socket);
         if !self.0.rooms_watched.load(Ordering::Acquire) {
-            leave();
+            self.0.registry.leave(&member, room);
             return;
         }
         let mut queue = self.0.room_events.lock();
-        if leave() {
-            self.note_left(room.into(), socket, &mut queue);
-        }
+        let change = self.0.registry.leave(&member, room);
+        queue.left(room.into(), socket.id(), change);
         drop(queue);
         self.tell_of_rooms();
     }
 
-    /// Puts a socket into a room by `enter`, which says whether it was not in it, and tells who wants to know.
-    fn enter_room(&self, socket: &Socket, room: &str, enter: impl FnOnce(&str) -> bool) {
+    /// Puts a socket into a room by `enter`, and tells who wants to know.
+    fn enter_room(&self, socket: &Socket, room: &str, enter: impl FnOnce(&Member) -> Change) {
+        let member = Member::from(socket);
         if !self.0.rooms_watched.load(Ordering::Acquire) {
-            enter(room);
+            enter(&member);
             return;
         }
         let mut queue = self.0.room_events.lock();
-        let existed = self.has_room(room);
-        if enter(room) {
-            if !existed {
-                queue.push(RoomEvent::Create(room.into()));
-            }
-            queue.push(RoomEvent::Join(room.into(), socket.id().clone()));
-        }
+        let change = enter(&member);
+        queue.entered(room.into(), socket.id(), change);
         drop(queue);
         self.tell_of_rooms();
-    }
-
-    fn note_left(&self, room: Room, socket: &Socket, queue: &mut Queue) {
-        queue.push(RoomEvent::Leave(room.clone(), socket.id().clone()));
-        if !self.has_room(&room) {
-            queue.push(RoomEvent::Delete(room));
-        }
-    }
-
-    fn has_room(&self, room: &str) -> bool {
-        self.0.shards.iter().any(|shard| lock(shard).registry.has_room(room))
     }
 
     fn tell_of_rooms(&self) {
@@ -696,11 +643,7 @@ impl Namespace {
     }
 
     pub(crate) fn rooms_of(&self, socket: &Socket) -> Vec<Room> {
-        self.shard(socket).registry.rooms_of(socket.key())
-    }
-
-    fn shard(&self, socket: &Socket) -> MutexGuard<'_, Shard> {
-        lock(&self.0.shards[(socket.key() % SHARDS as u64) as usize])
+        self.0.registry.rooms_of(&Member::from(socket))
     }
 }
 
@@ -717,9 +660,3 @@ impl fmt::Debug for Namespace {
         f.debug_tuple("Namespace").field(&self.name()).finish()
     }
 }
-
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-const SHARDS: usize = 8;

@@ -1,13 +1,12 @@
 //! What happens to the rooms of a namespace, told in order to whoever wants to hear it (REFERENCE 4.7).
 //!
-//! Rooms live in shards, so no shard knows when a room begins and ends. Where nobody listens nobody asks; where somebody
-//! does, changes are made one at a time, and their events told without any lock.
+//! Where somebody listens, changes are made one at a time, and their events told without any lock.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use socketio_core::Sid;
-use socketio_core::rooms::Room;
+use socketio_core::rooms::{Change, Room};
 
 /// Something that happened to a room. The room of a socket's own id is one as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +60,23 @@ impl Events {
 }
 
 impl Queue {
-    pub(crate) fn push(&mut self, event: RoomEvent) {
-        self.events.push_back(event);
+    /// What a socket's joining did to a room.
+    pub(crate) fn entered(&mut self, room: Room, id: &Sid, change: Change) {
+        if change == Change::Room {
+            self.events.push_back(RoomEvent::Create(room.clone()));
+        }
+        if change != Change::None {
+            self.events.push_back(RoomEvent::Join(room, id.clone()));
+        }
+    }
+
+    /// What a socket's leaving did to a room.
+    pub(crate) fn left(&mut self, room: Room, id: &Sid, change: Change) {
+        if change != Change::None {
+            self.events.push_back(RoomEvent::Leave(room.clone(), id.clone()));
+        }
+        if change == Change::Room {
+            self.events.push_back(RoomEvent::Delete(room));
+        }
     }
 }
