@@ -2,7 +2,7 @@
 import math
 from html import escape
 
-from report.figures import SCENARIOS, SERVERS, key_of, point_of
+from report.figures import SCENARIOS, SERVERS, key_of
 
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 150, 44, 52
@@ -21,7 +21,7 @@ def draw_all(data, folder):
                 if SERVERS[row]["kind"] == "ours":
                     lines[f"{row}, gone"] = [(p["x"], (p["rss_gone_kib"] - p["rss_base_kib"]) / 1024) for p in points]
             else:
-                lines[row] = [(p["x"], point_of(p, key_of(sweep))) for p in points]
+                lines[row] = [(p["x"], p[key_of(sweep)]) for p in points]
         path = folder / f"{sweep}.svg"
         path.write_text(draw(SCENARIOS[sweep], {name: line for name, line in lines.items() if line}))
         print(f"drawn: {path}")

@@ -37,12 +37,15 @@ class Verdicts(unittest.TestCase):
     def test_where_there_are_slices_the_cheap_ones_count(self):
         def sliced(*costs):
             return {**echo(9), "slices_us": costs}
-        cheap = [sliced(*[3.0] * 8, 1.0), sliced(*[3.0] * 8, 1.1), sliced(*[3.0] * 2)]
-        text = judged(data(tokio=cheap, floor=[sliced(0.5)], bun=[sliced(5)]), "tokio", "echo")
-        self.assertEqual((text[1], text[2], text[4]), ("3.00", "0.50", "6.00"))
-        cheap[2] = sliced(1.2)
-        self.assertEqual(judged(data(tokio=cheap, floor=[sliced(0.5)], bun=[sliced(5)]), "tokio", "echo")[1], "1.10")
-        self.assertIn("| 18.00 |", report.verdicts(data(tokio=cheap, floor=[{**sliced(0.5), "cpu_us": 0.5}])))
+        floor, bun = [{**sliced(*[0.5] * 10), "cpu_us": 0.6}], [{**sliced(5, 5), "cpu_us": 6}]
+        ours = [sliced(*[3.0] * 8, 1.0), sliced(*[3.0] * 8, 1.1), sliced(3.0, 3.0)]
+        self.assertEqual(judged(data(tokio=ours, floor=floor, bun=bun), "tokio", "echo")[1:5], ["3.00", "0.50", "6.00 (bun)", "6.00"])
+        ours[2] = sliced(1.2)
+        self.assertEqual(judged(data(tokio=ours, floor=floor, bun=bun), "tokio", "echo")[1], "1.10")
+        self.assertIn("| 15.00 | 1.50 |", report.verdicts(data(tokio=ours, floor=floor, bun=bun)))
+        # Nothing is compared with rows that were measured without.
+        old = data(tokio=ours, floor=floor, bun=[echo(6)])
+        self.assertEqual(judged(old, "tokio", "echo")[1:3], ["9.00", "0.60"])
 
     def test_a_tail_of_three_medians_is_met_and_a_longer_one_missed(self):
         self.assertEqual(verdict([echo(1, p99=2400)]), "met")

@@ -128,7 +128,9 @@ impl<K: Clone + Ord> Registry<K> {
 
     /// Adds a socket, which is in the room named by its `id` from now on. Returns whether it was new.
     pub fn insert(&mut self, key: K, id: Sid) -> bool {
-        self.roster.insert(key, id, &mut self.rooms) != Change::None
+        let before = self.len();
+        self.roster.insert(key, id, &mut self.rooms);
+        self.len() > before
     }
 
     /// Removes a socket from all its rooms. Returns the rooms that ended with it, in name order, without its own.
@@ -172,7 +174,7 @@ impl<K: Clone + Ord> Registry<K> {
         !self.rooms.members(room).is_empty()
     }
 
-    /// The socket with this id.
+    /// The socket with this id, if it is in its own room.
     pub fn key_of(&self, id: &str) -> Option<K> {
         self.rooms.owner(id).cloned()
     }
@@ -237,7 +239,7 @@ impl<K: Clone + Ord> Roster<K> {
     }
 
     /// Adds a socket, which is in the room named by its `id` from now on: `rooms` is where that belongs. What it
-    /// returns is about that room.
+    /// returns is about that room: nothing changed, too, where a socket of the same id was there, which is not any more.
     pub fn insert(&mut self, key: K, id: Sid, rooms: &mut Rooms<K>) -> Change {
         let Entry::Vacant(seat) = self.seats.entry(key) else { return Change::None };
         let change = rooms.claim(&id, seat.key().clone());
@@ -321,17 +323,18 @@ impl<K: Clone + Ord> Rooms<K> {
     /// Puts a socket into its own room.
     fn claim(&mut self, id: &Sid, key: K) -> Change {
         let previous = self.own.insert(id.clone(), key.clone());
-        if previous.as_ref() == Some(&key) {
-            return Change::None;
-        }
-        let Some(members) = self.shared.get_mut(id.as_str()) else {
-            return if previous.is_none() { Change::Room } else { Change::Member };
+        let members = self.shared.get_mut(id.as_str());
+        let change = match (&previous, &members) {
+            // It was there, or one of the same id, which is now another socket.
+            (Some(_), _) => Change::None,
+            (None, Some(_)) => Change::Member,
+            (None, None) => Change::Room,
         };
-        if let Some(previous) = previous {
-            members.remove(&previous);
+        if let Some(members) = members {
+            previous.map(|previous| members.remove(&previous));
+            members.insert(key);
         }
-        members.insert(key);
-        Change::Member
+        change
     }
 
     /// Puts a socket into a room that is not its own. Returns the name that all its members share.
@@ -386,14 +389,31 @@ impl<K: Clone + Ord> Rooms<K> {
 }
 
 /// The sockets in a room: looked up once, asked often.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Members<'a, K>(Kind<'a, K>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Kind<'a, K> {
     Own(Option<&'a K>),
     Shared(&'a BTreeSet<K>),
 }
+
+// Derived, they would ask the same of `K`.
+impl<K> Clone for Members<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Members<'_, K> {}
+
+impl<K> Clone for Kind<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Kind<'_, K> {}
 
 impl<K> Default for Members<'_, K> {
     /// Nobody.
@@ -537,6 +557,11 @@ mod tests {
         registry.join(1, "b");
         assert!(registry.insert(4, "b".into()));
         assert_eq!(registry.select(&Selector::default().to("b")), [1, 4]);
+        assert_eq!(
+            registry.roster.insert(5, "c".into(), &mut registry.rooms),
+            Change::None,
+            "the room has its id in it"
+        );
         assert_eq!(registry.remove(2), []);
         assert_eq!(registry.select(&Selector::default().to("b")), [1, 4]);
         assert_eq!(registry.rooms_of(4), [Room::from("b")]);

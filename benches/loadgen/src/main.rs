@@ -2,7 +2,7 @@
 //!
 //! One thread, raw TCP, hand-written framing: it must never be the bottleneck. Every reply is compared byte by byte, and a
 //! reply that overtakes an older one of its connection is counted. The main figure is the CPU time of the server process,
-//! from `/proc` (Linux only), per operation. Prints one line of JSON.
+//! by the kernel's clock for it (Linux only), per operation. Prints one line of JSON.
 //!
 //! ```text
 //! loadgen --addr 127.0.0.1:4000 --pid PID --scenario echo|ack|bin|bcast|room|rooms|connect-ws|connect-upgrade|polling|idle|heartbeat
@@ -65,7 +65,10 @@ impl Args {
         };
         Ok(Self {
             target: Target { addr: text("addr", "127.0.0.1:4000"), path: text("path", "/socket.io/") },
-            pid: number("pid", "0")? as u32,
+            pid: match number("pid", "0")? as u32 {
+                0 => return Err("--pid: of the server".into()),
+                pid => pid,
+            },
             scenario: text("scenario", "echo"),
             conns: number("conns", "64")? as usize,
             idle: number("idle", "0")? as usize,

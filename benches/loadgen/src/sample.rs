@@ -15,7 +15,8 @@ pub(crate) struct Sample {
     pub(crate) running: f64,
 }
 
-/// The clock that counts the time of a process on a CPU, all threads together, and to this moment.
+/// The clock that counts the time of a process on a CPU, all threads together. It may be late by a tick of the kernel, some
+/// milliseconds, for a thread that runs at the moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Option<ClockId>);
 

@@ -9,6 +9,8 @@ use crate::sample::Clock;
 #[derive(Debug)]
 pub(crate) struct Slices {
     clock: Clock,
+    /// Fewer operations are no slice.
+    enough: u64,
     at: Instant,
     running: f64,
     done: u64,
@@ -17,20 +19,20 @@ pub(crate) struct Slices {
 }
 
 impl Slices {
-    pub(crate) fn new(clock: Clock, done: u64) -> Self {
-        Self { clock, at: Instant::now(), running: clock.now(), done, costs: Vec::new() }
+    /// `under_way`: operations that may have cost something already and not have completed, or the other way round.
+    pub(crate) fn new(clock: Clock, under_way: u64, done: u64) -> Self {
+        let enough = (under_way * UNDER_WAY_TIMES).max(1);
+        Self { clock, enough, at: Instant::now(), running: clock.now(), done, costs: Vec::new() }
     }
 
     /// Ends a slice that has lasted long enough, `done` operations having completed by now.
     pub(crate) fn cut(&mut self, done: u64) {
-        let now = Instant::now();
-        if now - self.at < LENGTH {
+        let (now, count) = (Instant::now(), done - self.done);
+        if now - self.at < LENGTH || count < self.enough {
             return;
         }
         let running = self.clock.now();
-        if done > self.done {
-            self.costs.push((running - self.running) * 1e6 / (done - self.done) as f64);
-        }
+        self.costs.push((running - self.running) * 1e6 / count as f64);
         (self.at, self.running, self.done) = (now, running, done);
     }
 
@@ -39,8 +41,11 @@ impl Slices {
     }
 }
 
-/// Long enough that what is in flight at its ends is next to nothing.
-const LENGTH: Duration = Duration::from_millis(50);
+/// Long enough that the clock's being late is next to nothing, and short enough to find a moment without a neighbour.
+const LENGTH: Duration = Duration::from_millis(200);
+
+/// And so many times what is under way, for the same reason.
+const UNDER_WAY_TIMES: u64 = 25;
 
 #[cfg(test)]
 mod tests {
@@ -48,16 +53,14 @@ mod tests {
 
     #[test]
     fn a_slice_that_has_lasted_says_what_each_operation_cost_this_process() {
-        let mut slices = Slices::new(Clock::of(std::process::id()), 10);
+        let mut slices = Slices::new(Clock::of(std::process::id()), 4, 10);
         slices.cut(1000);
         assert!(slices.costs().is_empty(), "too short");
-        while slices.costs().is_empty() {
-            slices.cut(1010);
-        }
-        let running = slices.costs()[0] * 1000.0 / 1e6;
-        assert!(running > LENGTH.as_secs_f64() / 10.0, "this thread was busy all the time: {running} s");
         while slices.at.elapsed() < LENGTH {}
-        slices.cut(1010);
-        assert_eq!(slices.costs().len(), 1, "nothing was done");
+        slices.cut(109);
+        assert!(slices.costs().is_empty(), "fewer than 25 times 4");
+        slices.cut(110);
+        let running = slices.costs()[0] * 100.0 / 1e6;
+        assert!(running > LENGTH.as_secs_f64() / 10.0, "this thread was busy all the time: {running} s");
     }
 }

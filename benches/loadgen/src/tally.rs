@@ -22,6 +22,7 @@ pub(crate) struct Tally {
     done: Cell<u64>,
     warm: u64,
     total: u64,
+    under_way: u64,
     stopped: Cell<bool>,
     start: Cell<Option<(Sample, u64, u64)>>,
     end: Cell<Option<(Sample, u64, u64)>>,
@@ -35,8 +36,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Each of the `--warm` and `--total` operations counts `weight` times.
-    pub(crate) fn new(args: &Args, weight: u64) -> Rc<Self> {
+    /// Each of the `--warm` and `--total` operations counts `weight` times; `under_way` are at the same time, so counted.
+    pub(crate) fn new(args: &Args, weight: u64, under_way: usize) -> Rc<Self> {
         let (warm, total) = (args.warm * weight, args.total * weight);
         Rc::new(Self {
             pid: args.pid,
@@ -44,6 +45,7 @@ impl Tally {
             done: Cell::new(0),
             warm,
             total,
+            under_way: under_way as u64,
             stopped: Cell::new(false),
             start: Cell::new(None),
             end: Cell::new(None),
@@ -112,7 +114,8 @@ impl Tally {
                 None => {}
                 Some((start, ..)) => {
                     let done = self.done.get();
-                    slices.get_or_insert_with(|| Slices::new(Clock::of(self.pid), done)).cut(done);
+                    let begin = || Slices::new(Clock::of(self.pid), self.under_way, done);
+                    slices.get_or_insert_with(begin).cut(done);
                     if start.at.elapsed().as_secs_f64() > args.secs {
                         self.finish();
                     }

@@ -8,6 +8,8 @@ SCENARIOS = tomllib.loads((BENCHES / "scenarios.toml").read_text())
 SERVERS = tomllib.loads((BENCHES / "servers.toml").read_text())
 CODEC = tomllib.loads((BENCHES / "codec.toml").read_text())
 MAIN = [name for name, scenario in SCENARIOS.items() if "sweep" not in scenario]
+# Slices of a row below which there is no telling which are the cheap ones.
+ENOUGH = 10
 # Those in which something is done that takes its time.
 OPERATIONS = [name for name in MAIN if name not in ("idle", "heartbeat")]
 
@@ -33,18 +35,19 @@ def slices_of(data, row, scenario):
 
 def figure(data, row, scenario):
     """What the targets are judged by: the tenth percentile of all slices, which is what the machine does when it is let
-    alone; where there are none, the median of the repetitions."""
+    alone; where there are too few, the median of the repetitions."""
     slices = slices_of(data, row, scenario)
-    return cheap(slices) if slices and key_of(scenario) == "cpu_us" else median(data, row, scenario)
+    is_cheap = key_of(scenario) == "cpu_us" and len(slices) >= ENOUGH and is_sliced(data, scenario)
+    return cheap(slices) if is_cheap else median(data, row, scenario)
+
+
+def is_sliced(data, scenario):
+    """Whether all rows were measured in slices: older ones that were kept have none, and are not compared with cheap slices."""
+    return all("slices_us" in sample or "error" in sample for row in data["results"] for sample in samples_of(data, row, scenario))
 
 
 def cheap(slices):
     return sorted(slices)[len(slices) // 10]
-
-
-def point_of(sample, key):
-    """The same of one measurement."""
-    return cheap(sample["slices_us"]) if key == "cpu_us" and sample.get("slices_us") else sample[key]
 
 
 def rows_of(data, kind):

@@ -1,7 +1,7 @@
 """What was measured where, when, and with what."""
 import statistics
 
-from .figures import slices_of
+from .figures import ENOUGH, slices_of
 from .markdown import count
 
 
@@ -30,7 +30,7 @@ def machine(data):
 def disturbed(data):
     """How much dearer slices usually were than the cheap ones: neighbours on the same core of the host."""
     rows = [sorted(slices) for row, scenarios in data["results"].items() for scenario in scenarios
-            if len(slices := slices_of(data, row, scenario)) >= 10]
+            if len(slices := slices_of(data, row, scenario)) >= ENOUGH]
     return statistics.median(s[len(s) // 2] / s[len(s) // 10] - 1 for s in rows) if rows else None
 
 

@@ -1,5 +1,5 @@
 """Cost by the number of connections and rooms, and whether it stays flat."""
-from .figures import SCENARIOS, SERVERS, key_of, point_of
+from .figures import SCENARIOS, SERVERS, key_of
 from .markdown import fixed, fmt, table
 
 # A line that ends so much above its beginning is not flat.
@@ -30,7 +30,7 @@ def one(data, sweep):
 
 
 def line(points, key):
-    return {point["x"]: point_of(point, key) for point in points if key in point}
+    return {point["x"]: point[key] for point in points if key in point}
 
 
 def growth(points, since):

@@ -571,9 +571,12 @@ impl Namespace {
             Some(mut log) if manner == Manner::Reliable => {
                 let stamped = log.record(selector, encoded, hub.now());
                 // Asked again under the lock: a client that came back meanwhile missed this one, or gets it now.
-                receivers = self.select(selector);
-                receivers.retain(|socket| socket.deliver(name, &stamped, manner) == Delivered::Listed);
+                let meant = self.select(selector).into_iter();
+                let is_listed = |socket: &Socket| socket.deliver(name, &stamped, manner) == Delivered::Listed;
+                let (listed, others): (Vec<_>, Vec<_>) = meant.partition(is_listed);
                 drop(log);
+                // Without the lock: they may be the last of a socket, and of what its application keeps there.
+                drop((others, std::mem::replace(&mut receivers, listed)));
                 self.watch_recovery(&hub.runtime);
             }
             _ => receivers.retain(|socket| socket.deliver(name, encoded, manner) == Delivered::Listed),
@@ -590,9 +593,15 @@ impl Namespace {
         self.0.registry.select(selector, |member| member.socket.clone())
     }
 
+    /// Makes a socket known. Whoever wants to know is told by [`tell_of_rooms`](Self::tell_of_rooms).
     pub(crate) fn insert(&self, socket: &Socket) {
         let insert = |member: &Member| self.0.registry.insert(member);
         self.enter_room(socket, socket.id().as_str(), insert);
+    }
+
+    /// Puts a socket into a room; the rest as for [`insert`](Self::insert).
+    pub(crate) fn put(&self, socket: &Socket, room: &str) {
+        self.enter_room(socket, room, |member| self.0.registry.join(member, room));
     }
 
     pub(crate) fn remove(&self, socket: &Socket) {
@@ -607,7 +616,8 @@ impl Namespace {
     }
 
     pub(crate) fn join(&self, socket: &Socket, room: &str) {
-        self.enter_room(socket, room, |member| self.0.registry.join(member, room));
+        self.put(socket, room);
+        self.tell_of_rooms();
     }
 
     pub(crate) fn leave(&self, socket: &Socket, room: &str) {
@@ -623,7 +633,7 @@ impl Namespace {
         self.tell_of_rooms();
     }
 
-    /// Puts a socket into a room by `enter`, and tells who wants to know.
+    /// Puts a socket into a room by `enter`, and keeps what there is to tell of it.
     fn enter_room(&self, socket: &Socket, room: &str, enter: impl FnOnce(&Member) -> Change) {
         let member = Member::from(socket);
         if !self.0.rooms_watched.load(Ordering::Acquire) {
@@ -633,11 +643,10 @@ impl Namespace {
         let mut queue = self.0.room_events.lock();
         let change = enter(&member);
         queue.entered(room.into(), socket.id(), change);
-        drop(queue);
-        self.tell_of_rooms();
     }
 
-    fn tell_of_rooms(&self) {
+    /// Tells of what happened to rooms, which runs user code: to be called without any lock.
+    pub(crate) fn tell_of_rooms(&self) {
         let table = self.table();
         self.0.room_events.tell(|event| table.tell_of_room(event));
     }

@@ -11,7 +11,8 @@
 //!
 //! Locks are taken in this order: at most one roster, then rooms, several of them by their index. Whoever changes a
 //! socket's rooms holds its roster, so a socket that was removed is in no room and joins none any more. A selection
-//! holds everything it asks about one socket at once: whoever changes rooms meanwhile is seen before or after.
+//! holds everything it asks about one socket at once: who changes rooms meanwhile is seen before or after. Only one that
+//! is being removed may be found in some of its rooms and not in others; nothing that is sent to it arrives any more.
 //!
 //! No socket is dropped for good under a lock: who removes one has it.
 

@@ -1,6 +1,6 @@
 //! What happens to the rooms of a namespace, told in order to whoever wants to hear it (REFERENCE 4.7).
 //!
-//! Where somebody listens, changes are made one at a time, and their events told without any lock.
+//! Where somebody listens, changes are made one at a time, and their events told afterwards, without any lock.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

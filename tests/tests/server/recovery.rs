@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use socketio_driver::runtime::Runtime;
-use socketio_driver::{RecoveryConfig, Socket};
+use socketio_driver::{RecoveryConfig, RoomEvent, Socket};
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{Log, Stage};
 
@@ -75,7 +75,33 @@ async fn what_was_kept_is_forgotten_in_time_even_if_nobody_comes(rt: Arc<dyn Run
     stage.until("no task is left", || stage.tasks() == 0).await;
 }
 
+/// What a listener sends is kept in the log, under whose lock a client is seated.
+async fn who_listens_to_rooms_may_send_when_somebody_comes(rt: Arc<dyn Runtime>) {
+    let config = RecoveryConfig::default();
+    let stage = Stage::with(rt, |options| options.connection_state_recovery(config)).await.keeping();
+    let server = stage.server.clone();
+    let listener = stage.server.on_room_event(move |event| {
+        if let RoomEvent::Create(_) = event {
+            server.emit("room", ()).unwrap();
+        }
+    });
+    let mut claim = json!({});
+    for recovered in [false, true] {
+        let mut c = stage.websocket().await;
+        c.send(&format!("0{claim}")).await;
+        let connect: Value = serde_json::from_str(&c.packet().await[1..]).unwrap();
+        assert_eq!(claim.get("pid").is_some_and(|pid| *pid == connect["pid"]), recovered);
+        let event: Value = serde_json::from_str(&c.packet().await[1..]).unwrap();
+        assert_eq!(event[0], "room");
+        claim = json!({ "pid": connect["pid"], "offset": event[1] });
+        drop(c);
+        stage.until("it is gone", || stage.server.clients_count() == 0).await;
+    }
+    assert!(stage.server.off(listener));
+}
+
 on_every_runtime!(
+    who_listens_to_rooms_may_send_when_somebody_comes,
     middlewares_are_skipped_unless_they_are_not_to_be,
     what_was_kept_is_forgotten_in_time_even_if_nobody_comes,
 );

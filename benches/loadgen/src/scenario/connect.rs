@@ -9,7 +9,7 @@ use crate::tally::Tally;
 use crate::ws::Ws;
 
 pub(crate) async fn run(args: &Args, upgrade: bool) -> io::Result<Value> {
-    let tally = Tally::new(args, 1);
+    let tally = Tally::new(args, 1, args.window);
     for _ in 0..args.window {
         let (tally, target) = (tally.clone(), args.target.clone());
         tokio::task::spawn_local(async move {

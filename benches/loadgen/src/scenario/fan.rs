@@ -76,9 +76,10 @@ async fn join(ws: &mut Ws, rooms: &[usize]) -> io::Result<()> {
 }
 
 fn tally(args: &Args, size: usize, emitters: usize) -> Rc<Tally> {
-    let tally = Tally::new(args, size as u64);
+    let emissions = emitters * args.window;
+    let tally = Tally::new(args, size as u64, size * emissions);
     // Something is under way until the last delivery that counts.
-    tally.allow(args.warm + args.total + 2 * (emitters * args.window) as u64);
+    tally.allow(args.warm + args.total + 2 * emissions as u64);
     tally
 }
 

@@ -11,7 +11,7 @@ use crate::link::error;
 use crate::tally::Tally;
 
 pub(crate) async fn run(args: &Args) -> io::Result<Value> {
-    let tally = Tally::new(args, 1);
+    let tally = Tally::new(args, 1, args.conns);
     let mut clients = Vec::new();
     for _ in 0..args.conns {
         let mut http = Http::dial(&args.target).await?;

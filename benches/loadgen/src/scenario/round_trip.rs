@@ -23,7 +23,7 @@ pub(crate) async fn run(args: &Args, kind: Kind) -> io::Result<Value> {
     let capacity = (args.window * (args.size + 64) + 512).next_power_of_two().max(4096);
     dial_idle(&args.target, args.idle).await?;
     let connections = dial_many(&args.target, args.conns, capacity).await?;
-    let tally = Tally::new(args, 1);
+    let tally = Tally::new(args, 1, args.conns * args.window);
     let messages = Rc::new(Messages::new(kind, args.size));
     for ws in connections {
         let (tally, messages, window) = (tally.clone(), messages.clone(), args.window);

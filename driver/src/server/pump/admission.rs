@@ -103,7 +103,9 @@ impl Pump {
 
     /// In the order of REFERENCE 4.5: known in the namespace, in its own room, told so, then the handlers.
     pub(super) fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
-        if !self.seat(socket) {
+        let is_seated = self.seat(socket);
+        socket.namespace().tell_of_rooms();
+        if !is_seated {
             // Gone meanwhile, or beyond help. Nobody will see it again.
             self.forget(socket);
             return socket.clear_handlers();
@@ -122,7 +124,7 @@ impl Pump {
     }
 
     /// Makes the socket known and says so to the client. One that was away hears first what it missed; nobody may send
-    /// anything in between.
+    /// anything in between, so who listens to rooms is told afterwards.
     fn seat(&self, socket: &Socket) -> bool {
         let identity = socket.identity();
         let log = socket.namespace().recovery();
@@ -148,7 +150,7 @@ impl Pump {
             missed.is_ok() && peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).is_ok()
         });
         let rooms = socket.past_rooms().into_iter().chain(socket.take_seat());
-        rooms.for_each(|room| socket.namespace().join(socket, &room));
+        rooms.for_each(|room| socket.namespace().put(socket, &room));
         accepted == Some(true)
     }
 

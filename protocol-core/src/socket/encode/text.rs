@@ -36,7 +36,7 @@ pub(super) fn list<T: Serialize + ?Sized>(
     }
     out.push(']');
     if !attachments.is_empty() {
-        // Only now is their number known; binary packets pay for one move of the text.
+        // Only now is their number known; binary packets pay for two moves of the text.
         out.replace_range(start + 1..start + 2, binary(kind).encode_utf8(&mut [0; 4]));
         out.insert(start + 2, '-');
         out.insert_str(start + 2, itoa::Buffer::new().format(attachments.len()));
