@@ -84,7 +84,7 @@ def record(data, plan, codec):
     if codec:
         parts["parsers"] = when
     for what in plan.parts():
-        parts[what] = {**when, **data["config"], **({"reps": 1} if what == "sweeps" else {})}
+        parts[what] = {**when, **data["config"]}
 
 
 if __name__ == "__main__":

@@ -136,6 +136,12 @@ class Documents(unittest.TestCase):
 
 
 class Repetitions(unittest.TestCase):
+    def test_a_point_of_a_sweep_is_its_cheapest(self):
+        points = []
+        for point in ({"x": 1, "error": "died"}, {"x": 1, "cpu_us": 3}, {"x": 2, "cpu_us": 9}, {"x": 1, "cpu_us": 2}, {"x": 1, "error": "died"}):
+            measure.keep_cheapest(points, point)
+        self.assertEqual(points, [{"x": 1, "cpu_us": 2}, {"x": 2, "cpu_us": 9}])
+
     def test_a_slow_peer_is_not_measured_again(self):
         for kind, took, wanted in (("peer", 11, False), ("peer", 9, True), ("ours", 11, True), ("floor", 11, True)):
             self.assertIs(measure.is_wanted({"kind": kind}, {}, [{"took_s": took}]), wanted)
