@@ -43,7 +43,9 @@ class Verdicts(unittest.TestCase):
         ours[2] = sliced(1.2)
         self.assertEqual(judged(data(tokio=ours, floor=floor, bun=bun), "tokio", "echo")[1], "1.10")
         self.assertIn("| 15.00 | 1.50 |", report.verdicts(data(tokio=ours, floor=floor, bun=bun)))
-        # Nothing is compared with rows that were measured without.
+        # Nothing is compared with the median of a row that has too few, or none.
+        few = [{**sliced(*[0.5] * 9), "cpu_us": 0.6}]
+        self.assertEqual(judged(data(tokio=ours, floor=few, bun=bun), "tokio", "echo")[1:3], ["9.00", "0.60"])
         old = data(tokio=ours, floor=floor, bun=[echo(6)])
         self.assertEqual(judged(old, "tokio", "echo")[1:3], ["9.00", "0.60"])
 
