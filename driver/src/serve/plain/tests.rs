@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socketio_core::Sid;
 
-use super::{Next, serve};
+use super::{Next, is_clean, serve};
 use crate::io::{accept, read, sleep, timeout, write_all};
 use crate::runtime::{Connect, Io, Runtime};
 use crate::serve::accept::serve_with_hyper;
@@ -300,5 +300,19 @@ fn whatever_is_not_plain_is_answered_as_hyper_answers_it() {
         assert_same(&[request.as_bytes()]);
         let smuggled = [&*request, &*post("41"), GET].concat();
         assert_same(&[conversation().as_bytes(), smuggled.as_bytes()]);
+    }
+}
+
+#[test]
+fn targets_are_clean_that_have_nothing_but_letters_digits_and_a_few_signs() {
+    for byte in 0..=255_u8 {
+        let wanted = byte.is_ascii_alphanumeric() || b"/?=&-._~%+:".contains(&byte);
+        for len in 1..50 {
+            for at in [0, len / 2, len - 1] {
+                let mut target = vec![b'a'; len];
+                target[at] = byte;
+                assert_eq!(is_clean(&target), wanted, "{byte:#x} at {at} of {len}");
+            }
+        }
     }
 }
