@@ -56,7 +56,9 @@ def run(root, args, plan, data, save):
 
 def keep_cheapest(points, point):
     """A point of a sweep is the cheapest of its repetitions: they are few, and what a neighbour does only ever adds."""
-    cost = lambda point: point.get("cpu_us", math.inf if "error" in point else 0)
+    def cost(point):
+        return point.get("cpu_us", math.inf if "error" in point else 0)
+
     known = next((i for i, known in enumerate(points) if known["x"] == point["x"]), None)
     if known is None:
         points.append(point)

@@ -1,7 +1,7 @@
 """What was measured where, when, and with what."""
 import statistics
 
-from .figures import ENOUGH, slices_of
+from .figures import ENOUGH, cheap, slices_of
 from .markdown import count
 
 
@@ -29,9 +29,9 @@ def machine(data):
 
 def disturbed(data):
     """How much dearer slices usually were than the cheap ones: neighbours on the same core of the host."""
-    rows = [sorted(slices) for row, scenarios in data["results"].items() for scenario in scenarios
+    rows = [slices for row, scenarios in data["results"].items() for scenario in scenarios
             if len(slices := slices_of(data, row, scenario)) >= ENOUGH]
-    return statistics.median(s[len(s) // 2] / s[len(s) // 10] - 1 for s in rows) if rows else None
+    return statistics.median(statistics.median(slices) / cheap(slices) - 1 for slices in rows) if rows else None
 
 
 def waited(data):

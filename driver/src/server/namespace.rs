@@ -599,9 +599,9 @@ impl Namespace {
         self.enter_room(socket, socket.id().as_str(), insert);
     }
 
-    /// Puts a socket into a room; the rest as for [`insert`](Self::insert).
-    pub(crate) fn put(&self, socket: &Socket, room: &str) {
-        self.enter_room(socket, room, |member| self.0.registry.join(member, room));
+    /// Puts a socket into a room; the rest as for [`insert`](Self::insert). Returns whether anybody may want to know.
+    pub(crate) fn put(&self, socket: &Socket, room: &str) -> bool {
+        self.enter_room(socket, room, |member| self.0.registry.join(member, room))
     }
 
     pub(crate) fn remove(&self, socket: &Socket) {
@@ -616,8 +616,10 @@ impl Namespace {
     }
 
     pub(crate) fn join(&self, socket: &Socket, room: &str) {
-        self.put(socket, room);
-        self.tell_of_rooms();
+        // Asked for by its answer: where nobody listens, there is no lock that all who join share.
+        if self.put(socket, room) {
+            self.tell_of_rooms();
+        }
     }
 
     pub(crate) fn leave(&self, socket: &Socket, room: &str) {
@@ -633,16 +635,17 @@ impl Namespace {
         self.tell_of_rooms();
     }
 
-    /// Puts a socket into a room by `enter`, and keeps what there is to tell of it.
-    fn enter_room(&self, socket: &Socket, room: &str, enter: impl FnOnce(&Member) -> Change) {
+    /// Puts a socket into a room by `enter`, and keeps what there is to tell of it. Returns whether anybody may want to know.
+    fn enter_room(&self, socket: &Socket, room: &str, enter: impl FnOnce(&Member) -> Change) -> bool {
         let member = Member::from(socket);
         if !self.0.rooms_watched.load(Ordering::Acquire) {
             enter(&member);
-            return;
+            return false;
         }
         let mut queue = self.0.room_events.lock();
         let change = enter(&member);
         queue.entered(room.into(), socket.id(), change);
+        true
     }
 
     /// Tells of what happened to rooms, which runs user code: to be called without any lock.

@@ -150,7 +150,9 @@ impl Pump {
             missed.is_ok() && peer.accept(socket.slot(), socket.id(), identity.pid.as_ref()).is_ok()
         });
         let rooms = socket.past_rooms().into_iter().chain(socket.take_seat());
-        rooms.for_each(|room| socket.namespace().put(socket, &room));
+        for room in rooms {
+            socket.namespace().put(socket, &room);
+        }
         accepted == Some(true)
     }
 

@@ -360,9 +360,6 @@ fn custom_event(
     name: &str,
     args: Args,
 ) -> Result<Encoded, EncodeError> {
-    if is_reserved_event(name) {
-        return Err(EncodeError::ReservedEvent);
-    }
     let body = Body::Event(Event::new(name, args).with_ack(ack));
     custom.encode(&Packet { nsp: nsp.clone(), body })
 }
