@@ -45,11 +45,11 @@ impl Format {
     }
 
     /// The packets in the body of a POST, up to and including the first error.
-    pub(crate) fn decode_post(&self, form: Form, body: &Bytes, max_packets: usize) -> Packets {
+    pub(crate) fn decode_post(&self, form: Form, body: Bytes, max_packets: usize) -> Packets {
         if form == Form::Binary {
-            return Packets::V3Binary(payload_v3::decode_binary(body.clone()).with_max_packets(max_packets));
+            return Packets::V3Binary(payload_v3::decode_binary(body).with_max_packets(max_packets));
         }
-        let text = payload::text(body.clone());
+        let text = payload::text(body);
         let text = if self.jsonp.is_some() { Jsonp::unwrap(&text) } else { Some(text) };
         match (text, self.revision) {
             (None, _) => Packets::None,

@@ -192,11 +192,8 @@ impl Packet {
     /// [`DecodeError::Empty`], [`DecodeError::UnknownType`] or, for revision 3, [`DecodeError::BinaryType`].
     pub fn decode(revision: Revision, frame: Frame) -> Result<Self, DecodeError> {
         match (revision, frame) {
-            (_, Frame::Text(text)) if text.len() <= SHORT && text.starts_with('4') => {
-                let mut bytes = text.into_bytes();
-                bytes.advance(1);
-                let text = Str::try_from(bytes).map_err(|_| DecodeError::NotUtf8)?;
-                Ok(Self::Message(Message::Text(text)))
+            (_, Frame::Text(text)) if text.starts_with('4') => {
+                Ok(Self::Message(Message::Text(behind(text, 1))))
             }
             (_, Frame::Text(text)) => Self::decode_text(revision, &text, &text),
             (Revision::V4, Frame::Binary(data)) => Ok(Self::Message(Message::Binary(data))),
@@ -400,6 +397,16 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// Up to this many bytes it costs less to check for UTF-8 again, which cannot fail, than to count one reference more and one
 /// less.
 const SHORT: usize = 64;
+
+/// What of `text` begins at `start`.
+pub(crate) fn behind(text: Str, start: usize) -> Str {
+    if text.len() - start > SHORT {
+        return text.slice_ref(&text[start..]);
+    }
+    let mut bytes = text.into_bytes();
+    bytes.advance(start);
+    Str::try_from(bytes).unwrap_or_default()
+}
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use core::iter::FusedIterator;
 use bytes::Bytes;
 
 use super::Revision;
-use super::packet::{DecodeError, Frame, Message, Packet, PacketRef, base64_len, push_base64};
+use super::packet::{DecodeError, Frame, Message, Packet, PacketRef, base64_len, behind, push_base64};
 use crate::Str;
 
 /// What stands between two packets.
@@ -21,9 +21,16 @@ pub const SEPARATOR: u8 = 0x1E;
 /// each, which cost far more to hold than to send, do.
 pub const DEFAULT_MAX_PACKETS: usize = 131_072;
 
+/// Up to this many bytes it costs less to look at text twice than to keep the bytes for the case that they are none, which
+/// counts one reference more and one less.
+const SHORT_BODY: usize = 512;
+
 /// The body of a request as text. Bytes that are not UTF-8 become U+FFFD, as in the reference; a body that is UTF-8 is
 /// not copied.
 pub fn text(body: Bytes) -> Str {
+    if body.len() <= SHORT_BODY && body.is_ascii() {
+        return Str::try_from(body).unwrap_or_default(); // it cannot fail
+    }
     match Str::try_from(body.clone()) {
         Ok(text) => text,
         Err(_) => alloc::string::String::from_utf8_lossy(&body).into_owned().into(),
@@ -73,6 +80,13 @@ impl Decode {
     pub fn with_max_packets(self, limit: usize) -> Self {
         Self { cursor: self.cursor.limited(limit), ..self }
     }
+
+    /// The last packet, a text message: the body itself from `start` on, which nobody needs any more.
+    #[inline(never)]
+    fn last(&mut self, start: usize) -> Option<Result<Packet, DecodeError>> {
+        let text = behind(core::mem::take(&mut self.body), start);
+        Some(Ok(Packet::Message(Message::Text(text))))
+    }
 }
 
 impl Read<'_> {
@@ -105,6 +119,26 @@ impl Cursor {
         Some(&rest[..end.unwrap_or(rest.len())])
     }
 
+    /// The packet in `text`, which is no text message.
+    //
+    // Apart from `next`: what it gives is laid out in many ways, and beside them a message would be moved byte by byte.
+    #[inline(never)]
+    fn other(&mut self, body: &Str, text: &str) -> Option<Result<Packet, DecodeError>> {
+        match Packet::decode_text(Revision::V4, body, text) {
+            Err(error) => self.stop(error),
+            packet => Some(packet),
+        }
+    }
+
+    /// The same by reference.
+    #[inline(never)]
+    fn other_ref<'a>(&mut self, text: &'a str) -> Option<Result<PacketRef<'a>, DecodeError>> {
+        match PacketRef::decode(Revision::V4, text) {
+            Err(error) => self.stop(error),
+            packet => Some(packet),
+        }
+    }
+
     /// What is given when there is no further packet: an error when one is left, and may not be.
     #[cold]
     fn end<T>(&mut self) -> Option<Result<T, DecodeError>> {
@@ -125,14 +159,13 @@ impl Iterator for Decode {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let Some(text) = self.cursor.next(&self.body) else { return self.cursor.end() };
-        if let Some(data) = text.strip_prefix('4') {
-            // What nearly every packet is, made where it is given back.
-            return Some(Ok(Packet::Message(Message::Text(self.body.slice_ref(data)))));
+        let Some(data) = text.strip_prefix('4') else { return self.cursor.other(&self.body, text) };
+        if self.cursor.at.is_none() {
+            let start = self.body.len() - data.len();
+            return self.last(start);
         }
-        match Packet::decode_text(Revision::V4, &self.body, text) {
-            Err(error) => self.cursor.stop(error),
-            packet => Some(packet),
-        }
+        // What nearly every packet is, made where it is given back.
+        Some(Ok(Packet::Message(Message::Text(self.body.slice_ref(data)))))
     }
 }
 
@@ -142,9 +175,9 @@ impl<'a> Iterator for Read<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let Some(text) = self.cursor.next(self.body) else { return self.cursor.end() };
-        match PacketRef::decode(Revision::V4, text) {
-            Err(error) => self.cursor.stop(error),
-            packet => Some(packet),
+        match text.strip_prefix('4') {
+            Some(data) => Some(Ok(PacketRef::Text(data))),
+            None => self.cursor.other_ref(text),
         }
     }
 }
@@ -154,20 +187,37 @@ impl FusedIterator for Read<'_> {}
 /// Where the first separator is. Packets are mostly shorter than it takes a vectorized search to begin.
 #[inline]
 fn separator(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    for at in [0, 8, 16, 24] {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+    for at in [0, 16] {
+        let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
             let tail = bytes[at..].iter().position(|&byte| byte == SEPARATOR);
             return tail.map(|tail| at + tail);
         };
-        // The high bit of the first byte that is zero, and perhaps of bytes after it.
-        let word = u64::from_le_bytes(*word) ^ (ONES * SEPARATOR as u64);
-        let found = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+        if let Some(found) = separator_in(block) {
+            return Some(at + found);
         }
     }
     memchr::memchr(SEPARATOR, &bytes[32..]).map(|at| 32 + at)
+}
+
+/// The same in a block, of which the compiler makes a vector.
+#[inline]
+fn separator_in(block: &[u8; 16]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    if !block.iter().fold(false, |found, &byte| found | (byte == SEPARATOR)) {
+        return None;
+    }
+    let (words, _) = block.as_chunks();
+    // The high bit of the first byte that is a separator, and perhaps of bytes after it.
+    let found = |word: [u8; 8]| {
+        let word = u64::from_le_bytes(word) ^ (ONES * SEPARATOR as u64);
+        word.wrapping_sub(ONES) & !word & (ONES << 7)
+    };
+    let [first, second] = [found(words[0]), found(words[1])];
+    Some(if first != 0 {
+        first.trailing_zeros() as usize / 8
+    } else {
+        8 + second.trailing_zeros() as usize / 8
+    })
 }
 
 impl FusedIterator for Decode {}
@@ -269,6 +319,23 @@ mod tests {
     }
 
     #[test]
+    fn packets_are_slices_of_the_body() {
+        for length in [0, 1, 64, 65, 100] {
+            let last = "b".repeat(length);
+            let body = Str::from(format!("4a\x1e4{last}"));
+            let (start, mut packets) = (body.as_ptr() as usize, decode(body));
+            for (text, offset) in [("a", 1), (&last, 4)] {
+                let Some(Ok(Packet::Message(Message::Text(packet)))) = packets.next() else {
+                    panic!("{text}")
+                };
+                assert_eq!(packet, text);
+                assert!(text.is_empty() || packet.as_ptr() as usize == start + offset);
+            }
+            assert_eq!((packets.next(), packets.next()), (None, None));
+        }
+    }
+
+    #[test]
     fn an_empty_body_is_an_error() {
         assert_eq!(read(""), [Err(DecodeError::Empty)]);
     }
@@ -309,6 +376,8 @@ mod tests {
         assert_eq!(text(Bytes::from_static(b"4a\xff")), "4a\u{FFFD}");
         let body = Bytes::from_static(b"4a");
         assert_eq!(text(body.clone()).as_ptr(), body.as_ptr());
+        let long = Bytes::from("4é".repeat(SHORT_BODY));
+        assert_eq!(text(long.clone()).as_ptr(), long.as_ptr());
     }
 
     #[test]

@@ -323,7 +323,7 @@ impl Session {
         match input {
             Input::Poll(lane) => self.handle_poll(lane),
             Input::Post(lane, form) => self.handle_post(lane, form),
-            Input::PostBody(lane, body) => self.handle_post_body(lane, &body, now, &mut hear),
+            Input::PostBody(lane, body) => self.handle_post_body(lane, body, now, &mut hear),
             Input::PostTooLarge(lane) => {
                 if self.take_posting(lane).is_some() {
                     self.outputs.push_back(Output::Respond(lane, Response::payload_too_large()));

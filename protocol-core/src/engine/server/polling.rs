@@ -51,7 +51,7 @@ impl Session {
     pub(super) fn handle_post_body(
         &mut self,
         lane: Lane,
-        body: &Bytes,
+        body: Bytes,
         now: Instant,
         hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
     ) {

@@ -575,7 +575,7 @@ impl Session {
             },
             Err(error) => format!("{error:?}"),
         };
-        self.format.decode_post(Form::Text, body, usize::MAX).map(text)
+        self.format.decode_post(Form::Text, body.clone(), usize::MAX).map(text)
     }
 
     /// What its behaviour depends on, but for the numbers of its lanes.
