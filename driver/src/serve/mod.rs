@@ -9,3 +9,4 @@ mod plain;
 pub(crate) mod service;
 mod stall;
 mod upgrade;
+mod whole;

@@ -14,15 +14,15 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::request::Parts;
-use httparse::Header;
 use hyper::rt::{Read as _, ReadBuf, Write as _};
-use socketio_core::engine::http::{Headers, Response, is_header_value};
-use socketio_core::{Bytes, Instant};
+use socketio_core::Instant;
+use socketio_core::engine::http::{Header, Headers, Response, is_header_value};
 
 use crate::alarm::Alarm;
 use crate::serve::accept::HEADER_TIMEOUT;
-use crate::serve::service::{self, From, Head};
+use crate::serve::service::{From, Head};
 use crate::serve::stall::Impatient;
+use crate::serve::whole;
 use crate::server::hub::Hub;
 
 /// What becomes of a connection after its plain requests.
@@ -55,11 +55,11 @@ pub(super) async fn serve(hub: &Arc<Hub>, io: Impatient, from: From) -> Next {
                 return Next::Hyper(connection.io.rewound(bytes.into()));
             };
             connection.unread.extend_from_slice(&bytes[request.len..]);
-            let body = request.body(&bytes);
-            let mut answering = pin!(service::handle_plain(hub, &request, body, from, connection.now));
+            let body = &bytes[request.head_len..request.len];
+            let mut answering = whole::answer(hub, &request, body, from, connection.now);
             let mut waited = false;
             let answer = poll_fn(|cx| {
-                if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
+                if let Poll::Ready(answer) = answering.poll(cx) {
                     return Poll::Ready(answer);
                 }
                 waited = true;
@@ -185,7 +185,7 @@ impl Connection<'_> {
 struct Request<'a> {
     method: &'a str,
     target: &'a str,
-    fields: &'a [Header<'a>],
+    fields: &'a [httparse::Header<'a>],
     head_len: usize,
     /// With the body.
     len: usize,
@@ -193,7 +193,7 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// The request that `bytes` begin with, if it is plain and all there.
-    fn parse(bytes: &'a [u8], room: &'a mut [MaybeUninit<Header<'a>>], path: &str) -> Option<Self> {
+    fn parse(bytes: &'a [u8], room: &'a mut [MaybeUninit<httparse::Header<'a>>], path: &str) -> Option<Self> {
         let mut head = httparse::Request::new(&mut []);
         let httparse::Status::Complete(head_len) = head.parse_with_uninit_headers(bytes, room).ok()? else {
             return None;
@@ -212,10 +212,6 @@ impl<'a> Request<'a> {
         };
         let len = head_len + body_len;
         (len <= bytes.len()).then_some(Self { method, target, fields: head.headers, head_len, len })
-    }
-
-    fn body(&self, bytes: &[u8]) -> Bytes {
-        Bytes::copy_from_slice(&bytes[self.head_len..self.len])
     }
 }
 
@@ -272,18 +268,22 @@ const fn is_clean_byte(byte: u8) -> bool {
 
 /// The length of the body that these fields announce, if they announce one. `None` if they are not those of a plain
 /// request.
-fn body_len(fields: &[Header<'_>]) -> Option<Option<usize>> {
+fn body_len(fields: &[httparse::Header<'_>]) -> Option<Option<usize>> {
     let mut hosts = 0;
     let mut len = None;
-    for Header { name, value } in fields {
+    for httparse::Header { name, value } in fields {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("host") {
             hosts += 1;
         } else if is("content-length") {
-            if len.is_some() || value.len() > MAX_DIGITS || !value.iter().all(u8::is_ascii_digit) {
+            if len.is_some()
+                || value.is_empty()
+                || value.len() > MAX_DIGITS
+                || !value.iter().all(u8::is_ascii_digit)
+            {
                 return None;
             }
-            len = Some(std::str::from_utf8(value).ok()?.parse().ok()?);
+            len = Some(value.iter().fold(0, |len, digit| len * 10 + usize::from(digit - b'0')));
         } else if UNUSUAL.iter().any(|unusual| is(unusual))
             || is("connection") && !value.eq_ignore_ascii_case(b"keep-alive")
         {
@@ -295,40 +295,35 @@ fn body_len(fields: &[Header<'_>]) -> Option<Option<usize>> {
 
 /// Writes the head of a response, as hyper would. Returns whether it is the last one of its connection.
 fn write(response: &Response, is_last: bool, date: &str, out: &mut Vec<u8>) -> bool {
-    let status =
-        http::StatusCode::from_u16(response.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    let reason = status.canonical_reason().unwrap_or_default();
     out.reserve(HEAD_BYTES + response.body.len().min(MAX_COPIED));
-    for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
-        out.extend_from_slice(part.as_bytes());
+    let mut push = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+    match response.status {
+        200 => push(&[b"HTTP/1.1 200 OK\r\n"]),
+        status => {
+            let status =
+                http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+            let reason = status.canonical_reason().unwrap_or_default();
+            push(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
+        }
     }
-    let mut closes = false;
-    let mut field = |name: &str, value: &[u8]| {
-        let at = out.len();
-        out.extend_from_slice(name.as_bytes());
-        out[at..].make_ascii_lowercase();
-        closes |= &out[at..] == b"connection";
-        [b": ", value, b"\r\n"].into_iter().for_each(|part| out.extend_from_slice(part));
-    };
-    response.headers.iter().for_each(|(name, value)| field(name, value.as_bytes()));
-    for extra in response.extra.iter().filter(|extra| is_header_value(&extra.value)) {
-        field(extra.name, &extra.value);
+    push(&[response.headers.as_lines()]);
+    for Header { name, value } in response.extra.iter().filter(|extra| is_header_value(&extra.value)) {
+        push(&[name.to_ascii_lowercase().as_bytes(), b": ", value, b"\r\n"]);
     }
+    let closes = response.fields().any(|(name, _)| name.eq_ignore_ascii_case("connection"));
     if is_last && !closes {
-        out.extend_from_slice(b"connection: close\r\n");
+        push(&[b"connection: close\r\n"]);
     }
-    for part in
-        ["content-length: ", itoa::Buffer::new().format(response.body.len()), "\r\ndate: ", date, "\r\n\r\n"]
-    {
-        out.extend_from_slice(part.as_bytes());
-    }
+    let mut digits = itoa::Buffer::new();
+    let len = digits.format(response.body.len());
+    push(&[b"content-length: ", len.as_bytes(), b"\r\n", date.as_bytes(), b"\r\n"]);
     closes || is_last
 }
 
-/// The date of responses, which changes once a second.
+/// The date of responses as a field of theirs, which changes once a second.
 #[derive(Default)]
 struct Date {
-    text: String,
+    field: String,
     until: Instant,
 }
 
@@ -336,10 +331,10 @@ impl Date {
     fn at(&mut self, hub: &Hub, now: Instant) -> &str {
         if self.until <= now {
             let date = hub.runtime.unix_time();
-            self.text = httpdate::fmt_http_date(UNIX_EPOCH + date);
+            self.field = format!("date: {}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + date));
             self.until = now + (Duration::from_secs(1) - Duration::from_nanos(date.subsec_nanos().into()));
         }
-        &self.text
+        &self.field
     }
 }
 

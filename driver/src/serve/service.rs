@@ -19,8 +19,8 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use socketio_core::engine::Transport;
 use socketio_core::engine::http::{
-    self as rules, BadRequest, ExistingRequest, HandshakeRequest, Header, Headers, Kind, Refusal, Request,
-    Response, Route, RouteConfig,
+    self as rules, BadRequest, ExistingRequest, Fields, HandshakeRequest, Header, Headers, Kind, Refusal,
+    Request, Response, Route, RouteConfig,
 };
 use socketio_core::engine::packet::BinaryEncoding;
 use socketio_core::engine::payload_v3::Form;
@@ -30,7 +30,7 @@ use socketio_core::{Bytes, Instant, Sid};
 
 use crate::serve::body::{BodyError, collect, compress};
 use crate::serve::upgrade::{Switched, spawn_upgrade, switch};
-use crate::server::cell::{Answer, Cell};
+use crate::server::cell::{Answer, Cell, terms};
 use crate::server::handshake::{Handshake, RequestInfo};
 use crate::server::hub::Hub;
 use crate::server::pump::Pump;
@@ -159,75 +159,82 @@ pub(crate) async fn handle<B: Body>(hub: &Arc<Hub>, mut request: http::Request<B
     let parsed = Parsed(&head);
     let exchange = Exchange::new(hub, &parsed, from, hub.now()).await;
     let bundles = hub.admission.client_files.as_ref();
-    if let Some(bundle) = bundles.and_then(|files| files.answer(&exchange.routes, &exchange.request())) {
+    if let Some(bundle) = bundles.and_then(|files| files.answer(exchange.routes(), &exchange.request())) {
         return Handled::Response(bundle);
     }
-    match exchange.answer(on_upgrade, body).await {
+    match exchange.answer(exchange.route(), on_upgrade, body).await {
         Some(answer) => exchange.finish(answer),
         None if exchange.request().is_upgrade() => Handled::ForeignUpgrade,
         None => Handled::Response(hub.admission.fallback.answer(head)),
     }
 }
 
-/// Answers a request that is for the server, asks for no upgrade, and whose answer no hook edits. `None` breaks its
-/// connection.
-pub(crate) async fn handle_plain(
-    hub: &Arc<Hub>,
-    head: &dyn Head,
-    body: Bytes,
-    from: From,
-    now: Instant,
-) -> Option<Response> {
-    let exchange = Exchange::new(hub, head, from, now).await;
-    let answer = exchange.answer(None, Full::new(body)).await?;
-    Some(exchange.settle(answer)?.0)
-}
-
 /// One request, while it is answered.
-struct Exchange<'a> {
-    hub: &'a Arc<Hub>,
-    head: &'a dyn Head,
+pub(super) struct Exchange<'a> {
+    pub(super) hub: &'a Arc<Hub>,
+    pub(super) head: &'a dyn Head,
     from: From,
     /// When the application let it pass.
-    now: Instant,
-    /// The server's, unless the application decides on CORS for each request.
-    routes: Cow<'a, RouteConfig>,
+    pub(super) now: Instant,
+    /// Where the application decides on CORS for each request.
+    decided: Option<Box<RouteConfig>>,
 }
 
 /// What a request comes to.
-enum Answered {
+pub(super) enum Answered {
     /// A response of the session; the first one of a session names it.
     Polled(Response, Option<Sid>),
     /// A response that is no part of a session.
     Plain(Response),
     Preflight(Response),
     Refused(Refusal),
-    /// The connection becomes a websocket, whether that of a new session or not.
-    Switched(http::Response<Full<Bytes>>, Stage),
+    /// The connection becomes a websocket, whether that of a new session or not. Boxed: it is three times as large as all
+    /// others, and they are moved more often.
+    Switched(Box<http::Response<Full<Bytes>>>, Stage),
     Abort,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Handshake,
     Later,
 }
 
 impl<'a> Exchange<'a> {
-    async fn new(hub: &'a Arc<Hub>, head: &'a dyn Head, from: From, now: Instant) -> Self {
-        let mut exchange = Self { hub, head, from, now, routes: Cow::Borrowed(&hub.admission.routes) };
+    pub(super) async fn new(hub: &'a Arc<Hub>, head: &'a dyn Head, from: From, now: Instant) -> Self {
+        let mut exchange = Self::undecided(hub, head, from, now);
         if hub.admission.hooks.decide_cors() {
             let cors = hub.admission.hooks.cors_for(exchange.describe()).await;
-            exchange.routes.to_mut().cors = cors;
+            let mut decided = Box::new(hub.admission.routes.clone());
+            decided.cors = cors;
+            exchange.decided = Some(decided);
             // The application may have taken its time.
             exchange.now = hub.now();
         }
         exchange
     }
 
+    /// One that the application has no say in, or has not had yet.
+    pub(super) fn undecided(hub: &'a Arc<Hub>, head: &'a dyn Head, from: From, now: Instant) -> Self {
+        Self { hub, head, from, now, decided: None }
+    }
+
+    fn routes(&self) -> &RouteConfig {
+        self.decided.as_deref().unwrap_or(&self.hub.admission.routes)
+    }
+
+    pub(super) fn route(&self) -> Route<'a> {
+        rules::route(self.routes(), &self.request())
+    }
+
     /// `None` if the request is not for the server.
-    async fn answer<B: Body>(&self, on_upgrade: Option<OnUpgrade>, body: B) -> Option<Answered> {
-        Some(match rules::route(&self.routes, &self.request()) {
+    pub(super) async fn answer<B: Body>(
+        &self,
+        route: Route<'a>,
+        on_upgrade: Option<OnUpgrade>,
+        body: B,
+    ) -> Option<Answered> {
+        Some(match route {
             Route::NotOurs => return None,
             Route::Preflight(response) => Answered::Preflight(response),
             Route::Refuse(refusal) => Answered::Refused(refusal),
@@ -237,7 +244,7 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    fn request(&self) -> Request<'_> {
+    fn request(&self) -> Request<'a> {
         Request { method: self.head.method(), target: self.head.target(), headers: self.head }
     }
 
@@ -327,7 +334,7 @@ impl<'a> Exchange<'a> {
                 hub.runtime.spawn(Box::pin(Pump::new(cell, info, present).with_websocket(ws)));
             }
         });
-        Answered::Switched(response, Stage::Handshake)
+        Answered::Switched(Box::new(response), Stage::Handshake)
     }
 
     /// A request for a session that exists.
@@ -338,17 +345,14 @@ impl<'a> Exchange<'a> {
         body: B,
     ) -> Answered {
         let cell = self.hub.find(&existing.sid);
-        let session = cell
-            .as_ref()
-            .and_then(|cell| cell.peek(|peer| Some((peer.transport()?, peer.revision()))))
-            .flatten();
+        let session = cell.as_ref().and_then(|cell| cell.peek(terms)).flatten();
         if let Err(refusal) = existing.check(session) {
             return Answered::Refused(refusal);
         }
         let Some(cell) = cell else { return Answered::Abort };
         match existing.kind {
-            Kind::Get => poll(&cell, self.now).await,
-            Kind::Post => post(&cell, rules::post_form(self.head), body, self.now).await,
+            Kind::Get => poll(cell, self.now).await,
+            Kind::Post => post(cell, rules::post_form(self.head), body, self.now).await,
             Kind::Upgrade if existing.transport == Transport::Websocket => {
                 self.probe(cell, existing.binary, on_upgrade)
             }
@@ -368,7 +372,7 @@ impl<'a> Exchange<'a> {
             let ws = Ws::server(hub.next_lane(), io, early, hub.config.engine.max_payload_bytes);
             cell.attach(ws.with_deflate(deflate), binary, hub.now());
         });
-        Answered::Switched(response, Stage::Later)
+        Answered::Switched(Box::new(response), Stage::Later)
     }
 
     fn switch(&self, on_upgrade: Option<OnUpgrade>) -> Result<Switched, Response> {
@@ -383,7 +387,7 @@ impl<'a> Exchange<'a> {
         };
         let hub = self.hub.clone();
         spawn_upgrade(self.hub, on_upgrade, |io, _| async move { ws::turn_away(io, &*hub.runtime).await });
-        Answered::Switched(response, Stage::Later)
+        Answered::Switched(Box::new(response), Stage::Later)
     }
 
     /// Writes the response, with everything that is not the session's business.
@@ -392,7 +396,7 @@ impl<'a> Exchange<'a> {
         let (mut response, stage) = match answer {
             Answered::Switched(mut response, stage) => {
                 self.cors().iter().for_each(|field| add(response.headers_mut(), field.name, &field.value));
-                (response, Some(stage))
+                (*response, Some(stage))
             }
             answer => match self.settle(answer) {
                 Some((response, stage)) => (convert(response), stage),
@@ -406,7 +410,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The response as far as the core describes it, and whether hooks may edit it.
-    fn settle(&self, answer: Answered) -> Option<(Response, Option<Stage>)> {
+    pub(super) fn settle(&self, answer: Answered) -> Option<(Response, Option<Stage>)> {
         let admission = &self.hub.admission;
         let (response, stage) = match answer {
             Answered::Abort | Answered::Switched(..) => return None,
@@ -418,7 +422,7 @@ impl<'a> Exchange<'a> {
                 if admission.hooks.see_refusals() {
                     admission.hooks.refused(&refusal, &self.head.parts());
                 }
-                let refused = match self.routes.is_upgrade(&self.request()) {
+                let refused = match self.routes().is_upgrade(&self.request()) {
                     true => refusal.upgrade_response(),
                     false => refusal.response(),
                 };
@@ -429,15 +433,19 @@ impl<'a> Exchange<'a> {
                 let stage = (response.status == 200).then_some(stage);
                 let cookie =
                     admission.cookie.as_ref().zip(sid).map(|(cookie, sid)| cookie.header(sid.as_str()));
-                let response = response.with(cookie.into_iter().chain(rules::xss_protection(self.head)));
-                (self.compressed(response), stage)
+                return Some((self.dress(response.with(cookie)), stage));
             }
         };
         Some((response.with(self.cors()), stage))
     }
 
+    /// A response of a session with what the request asks for beside it.
+    pub(super) fn dress(&self, response: Response) -> Response {
+        self.compressed(response.with(rules::xss_protection(self.head))).with(self.cors())
+    }
+
     fn cors(&self) -> Vec<Header> {
-        self.routes.cors.as_ref().map(|cors| cors.headers(&self.request())).unwrap_or_default()
+        self.routes().cors.as_ref().map(|cors| cors.headers(&self.request())).unwrap_or_default()
     }
 
     /// Polls alone are compressed: the answer to a POST is never long enough.
@@ -451,7 +459,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-async fn poll(cell: &Arc<Cell>, now: Instant) -> Answered {
+async fn poll(cell: Arc<Cell>, now: Instant) -> Answered {
     let lane = cell.hub.next_lane();
     match cell.request(lane, [Input::Poll(lane)], now) {
         Some(pending) => polled(pending.answer().await),
@@ -459,7 +467,7 @@ async fn poll(cell: &Arc<Cell>, now: Instant) -> Answered {
     }
 }
 
-async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B, now: Instant) -> Answered {
+async fn post<B: Body>(cell: Arc<Cell>, form: Form, body: B, now: Instant) -> Answered {
     let lane = cell.hub.next_lane();
     let mut body = pin!(async {
         let body = collect(body, cell.hub.config.engine.max_payload_bytes).await;
@@ -474,12 +482,12 @@ async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B, now: Instant) -> A
     // Nearly every body comes with its head.
     let first = poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await;
     if let Poll::Ready(Ok(body)) = first {
-        return match cell.request(lane, [Input::Post(lane, form), body], now) {
+        return match cell.clone().request(lane, [Input::Post(lane, form), body], now) {
             Some(pending) => polled(pending.answer().await),
             None => Answered::Abort,
         };
     }
-    let Some(mut pending) = cell.request(lane, [Input::Post(lane, form)], now) else {
+    let Some(mut pending) = cell.clone().request(lane, [Input::Post(lane, form)], now) else {
         return Answered::Abort;
     };
     if first.is_ready() {
@@ -500,8 +508,13 @@ async fn post<B: Body>(cell: &Arc<Cell>, form: Form, body: B, now: Instant) -> A
 
 /// The answer to who wants to come in while the server shuts down: another node may take it.
 fn unavailable() -> Response {
-    let headers = &[("Connection", "close")];
-    Response { status: 503, headers, extra: Vec::new(), body: Bytes::new(), compressible: false }
+    Response {
+        status: 503,
+        headers: Fields::CLOSE,
+        extra: Vec::new(),
+        body: Bytes::new(),
+        compressible: false,
+    }
 }
 
 fn polled(answer: Answer) -> Answered {
@@ -523,8 +536,8 @@ fn convert(response: Response) -> http::Response<Full<Bytes>> {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut converted = empty(status);
     let headers = converted.headers_mut();
-    headers.reserve(response.headers.len() + response.extra.len());
-    for (name, value) in response.headers {
+    headers.reserve(response.headers.as_slice().len() + response.extra.len());
+    for &(name, value) in response.headers.as_slice() {
         match known(name) {
             Some(name) => drop(headers.append(name, HeaderValue::from_static(value))),
             None => add(headers, name, value.as_bytes()),

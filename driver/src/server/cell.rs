@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use socketio_core::engine::http::Response;
 use socketio_core::engine::packet::BinaryEncoding;
 use socketio_core::engine::server::Input;
+use socketio_core::engine::{Revision, Transport};
 use socketio_core::peer::SendError;
 use socketio_core::{Instant, Lane, Sid};
 
@@ -152,6 +153,10 @@ impl Drop for Sender<'_> {
     }
 }
 
+/// Whether the bodies of POSTs wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodiesWait(pub(crate) bool);
+
 /// How a pump goes to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sleep {
@@ -166,6 +171,11 @@ pub(crate) enum Sleep {
 /// Whether a pump that wakes at `alarm` has nothing to do before that.
 fn is_idle(peer: &Recorded, alarm: Instant) -> bool {
     !peer.has_output() && !peer.has_engine_event() && peer.poll_timeout().is_none_or(|next| alarm <= next)
+}
+
+/// What requests for a session must agree with.
+pub(crate) fn terms(peer: &Recorded) -> Option<(Transport, Revision)> {
+    Some((peer.transport()?, peer.revision()))
 }
 
 impl Cell {
@@ -341,13 +351,28 @@ impl Cell {
 
     /// Tells the peer of an HTTP request. `None` when the session is over.
     pub(crate) fn request(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         lane: Lane,
         inputs: impl IntoIterator<Item = Input>,
         now: Instant,
     ) -> Option<Pending> {
-        let mut pending = Pending { cell: self.clone(), lane, state: Waiting::Answered(None) };
+        let mut pending = Pending { cell: self, lane, state: Waiting::Answered(None) };
         pending.input(inputs, now).then_some(pending)
+    }
+
+    /// The same for a request that is all there: `tell` tells the peer of it, unless it finds that it is not to be told, or
+    /// not yet, since the bodies of POSTs [wait](Self::poll_room).
+    pub(crate) fn request_at_once(
+        self: Arc<Self>,
+        lane: Lane,
+        tell: impl FnOnce(&mut Recorded, BodiesWait) -> bool,
+    ) -> Option<Pending> {
+        let mut pending = Pending { cell: self, lane, state: Waiting::Answered(None) };
+        let told = pending.tell(|state| {
+            let wait = BodiesWait(state.congested);
+            state.peer.as_mut().is_some_and(|peer| tell(peer, wait))
+        });
+        told.then_some(pending)
     }
 
     /// The first request of a session, which is answered already or will be.
@@ -422,12 +447,22 @@ impl Waiting {
 impl Pending {
     /// Tells the peer more about this request. Returns whether there still is one.
     pub(crate) fn input(&mut self, inputs: impl IntoIterator<Item = Input>, now: Instant) -> bool {
-        let sleeper = {
-            let mut state = self.cell.lock();
+        self.tell(|state| {
             let Some(peer) = &mut state.peer else { return false };
             inputs.into_iter().for_each(|input| peer.handle(input, now));
+            true
+        })
+    }
+
+    /// Lets `tell` tell the peer of this request, and looks whether it is answered then. Returns whether it was told.
+    fn tell(&mut self, tell: impl FnOnce(&mut State) -> bool) -> bool {
+        let sleeper = {
+            let mut state = self.cell.lock();
+            if !tell(&mut state) {
+                return false;
+            }
             if !matches!(self.state, Waiting::Answered(Some(_))) {
-                let response = peer.poll_response(self.lane);
+                let response = state.peer.as_mut().and_then(|peer| peer.poll_response(self.lane));
                 let known = state.requests.iter().position(|(lane, _)| *lane == self.lane);
                 match known {
                     None if response.is_none() => state.requests.push((self.lane, Request::Waiting(None))),

@@ -32,7 +32,9 @@ pub use cors::{Cors, Origin};
 pub use jsonp::Jsonp;
 pub use query::{Pairs, Query};
 pub use refusal::{BadRequest, Refusal};
-pub use response::{Header, InvalidHeaderValue, Response, is_header_value, post_form, xss_protection};
+pub use response::{
+    Fields, Header, InvalidHeaderValue, Response, is_header_value, post_form, xss_protection,
+};
 pub use route::{ExistingRequest, HandshakeRequest, Kind, Route, RouteConfig, TrailingSlash, route};
 pub use websocket::{WebsocketRequest, check_websocket};
 

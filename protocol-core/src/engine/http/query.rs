@@ -55,8 +55,8 @@ impl<'a> Query<'a> {
     }
 
     /// All parameters in the order they were sent, duplicates included: what `handshake.query` is made of.
-    pub const fn pairs(&self) -> Pairs<'a> {
-        Pairs { rest: self.raw }
+    pub fn pairs(&self) -> Pairs<'a> {
+        Pairs::of(self.raw)
     }
 }
 
@@ -64,12 +64,24 @@ impl<'a> Query<'a> {
 #[derive(Clone, Debug)]
 pub struct Pairs<'a> {
     rest: &'a str,
+    /// Whether there are characters that stand for others.
+    is_coded: bool,
 }
 
 impl<'a> Pairs<'a> {
     /// The pairs of a form-encoded text: a query, or a body of `application/x-www-form-urlencoded`.
-    pub const fn of(text: &'a str) -> Self {
-        Self { rest: text }
+    pub fn of(text: &'a str) -> Self {
+        Self { rest: text, is_coded: is_coded(text) }
+    }
+
+    /// What stands before the first byte of ASCII that is an `end`. Byte by byte: most names and values are shorter than it
+    /// takes to set out a search.
+    #[inline]
+    fn take_until(&mut self, is_end: impl Fn(u8) -> bool) -> &'a str {
+        let end = self.rest.bytes().position(is_end).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
     }
 }
 
@@ -77,20 +89,25 @@ impl<'a> Iterator for Pairs<'a> {
     type Item = (Cow<'a, str>, Cow<'a, str>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.rest.is_empty() {
-            let (pair, rest) = split_at(self.rest, b'&').unwrap_or((self.rest, ""));
+        // Between two separators there may be nothing.
+        while let Some(rest) = self.rest.strip_prefix('&') {
             self.rest = rest;
-            // Between two separators there may be nothing.
-            if pair.is_empty() {
-                continue;
-            }
-            let (name, value) = split_at(pair, b'=').unwrap_or((pair, ""));
-            return Some(match memchr::memchr2(b'+', b'%', pair.as_bytes()) {
-                None => (Cow::Borrowed(name), Cow::Borrowed(value)),
-                Some(_) => (read(name), read(value)),
-            });
         }
-        None
+        if self.rest.is_empty() {
+            return None;
+        }
+        let name = self.take_until(|byte| byte == b'=' || byte == b'&');
+        let value = match self.rest.strip_prefix('=') {
+            Some(rest) => {
+                self.rest = rest;
+                self.take_until(|byte| byte == b'&')
+            }
+            None => "",
+        };
+        Some(match self.is_coded {
+            false => (Cow::Borrowed(name), Cow::Borrowed(value)),
+            true => (read(name), read(value)),
+        })
     }
 }
 
@@ -103,10 +120,11 @@ fn split_at(text: &str, separator: u8) -> Option<(&str, &str)> {
 
 /// A name or a value.
 fn read(text: &str) -> Cow<'_, str> {
-    match memchr::memchr2(b'+', b'%', text.as_bytes()) {
-        None => Cow::Borrowed(text),
-        Some(_) => Cow::Owned(decode(text)),
-    }
+    if is_coded(text) { Cow::Owned(decode(text)) } else { Cow::Borrowed(text) }
+}
+
+fn is_coded(text: &str) -> bool {
+    memchr::memchr2(b'+', b'%', text.as_bytes()).is_some()
 }
 
 /// `+` is a space and `%XX` a byte; a `%` without two hexadecimal digits stands for itself, and what is then not UTF-8

@@ -179,7 +179,7 @@ mod tests {
         for (refusal, (status, body)) in all().iter().zip(expected) {
             let response = refusal.response();
             assert_eq!((response.status, &*response.body), (status, body.as_bytes()));
-            assert_eq!(response.headers, [("Content-Type", "application/json")]);
+            assert_eq!(response.headers.as_slice(), [("Content-Type", "application/json")]);
         }
     }
 

@@ -34,6 +34,55 @@ pub fn is_header_value(value: &[u8]) -> bool {
     value.iter().all(|&b| b == b'\t' || (b >= b' ' && b != 0x7F))
 }
 
+/// Header fields that are known beforehand: as names and values, and as lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    fields: &'static [(&'static str, &'static str)],
+    lines: &'static [u8],
+}
+
+/// Fields from names and values, both literals.
+macro_rules! fields {
+    ($($name:literal: $value:literal),*) => {{
+        const TEXT: &str = concat!($($name, ": ", $value, "\r\n"),*);
+        const LINES: &[u8] = &lines::<{ TEXT.len() }>(TEXT);
+        Fields { fields: &[$(($name, $value)),*], lines: LINES }
+    }};
+}
+
+/// `text` with the names in lower case.
+const fn lines<const LEN: usize>(text: &str) -> [u8; LEN] {
+    let mut lines = [0; LEN];
+    let mut is_name = true;
+    let mut at = 0;
+    while at < LEN {
+        let byte = text.as_bytes()[at];
+        lines[at] = if is_name { byte.to_ascii_lowercase() } else { byte };
+        is_name = byte == b'\n' || is_name && byte != b':';
+        at += 1;
+    }
+    lines
+}
+
+impl Fields {
+    /// None.
+    pub const NONE: Self = fields!();
+
+    /// `Connection: close`.
+    pub const CLOSE: Self = fields!("Connection": "close");
+
+    /// Names, spelled as the reference spells them, and values.
+    pub const fn as_slice(self) -> &'static [(&'static str, &'static str)] {
+        self.fields
+    }
+
+    /// The lines that HTTP/1.1 makes of them, each with its end, and with names in lower case: for who writes responses
+    /// without looking at every field.
+    pub const fn as_lines(self) -> &'static [u8] {
+        self.lines
+    }
+}
+
 /// An HTTP response. `Content-Length` is left to the HTTP library, as only that knows whether the body is compressed on
 /// the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +90,7 @@ pub struct Response {
     /// The status code.
     pub status: u16,
     /// The header fields that every response of this kind has.
-    pub headers: &'static [(&'static str, &'static str)],
+    pub headers: Fields,
     /// Those of this one: CORS, cookie.
     pub extra: Vec<Header>,
     /// The body.
@@ -53,9 +102,9 @@ pub struct Response {
 impl Response {
     /// The answer to a poll (REFERENCE 1.5, 2.3). Only revision 3 has the binary form.
     pub const fn poll(form: Form, body: Bytes) -> Self {
-        let headers: &[_] = match form {
-            Form::Text => &[("Content-Type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")],
-            Form::Binary => &[("Content-Type", "application/octet-stream"), ("cache-control", "no-store")],
+        let headers = match form {
+            Form::Text => fields!("Content-Type": "text/plain; charset=UTF-8", "cache-control": "no-store"),
+            Form::Binary => fields!("Content-Type": "application/octet-stream", "cache-control": "no-store"),
         };
         Self { status: 200, headers, extra: Vec::new(), body, compressible: false }
     }
@@ -64,7 +113,7 @@ impl Response {
     pub const fn post_ok() -> Self {
         Self {
             status: 200,
-            headers: &[("Content-Type", "text/html"), ("cache-control", "no-store")],
+            headers: fields!("Content-Type": "text/html", "cache-control": "no-store"),
             extra: Vec::new(),
             body: Bytes::from_static(b"ok"),
             compressible: false,
@@ -88,17 +137,17 @@ impl Response {
     }
 
     pub(super) const fn empty(status: u16) -> Self {
-        Self { status, headers: &[], extra: Vec::new(), body: Bytes::new(), compressible: false }
+        Self { status, headers: Fields::NONE, extra: Vec::new(), body: Bytes::new(), compressible: false }
     }
 
     pub(super) fn json(status: u16, body: String) -> Self {
-        let headers = &[("Content-Type", "application/json")];
+        let headers = fields!("Content-Type": "application/json");
         Self { status, headers, extra: Vec::new(), body: body.into(), compressible: false }
     }
 
     /// The short text that refuses an upgrade and ends the connection.
     pub(in crate::engine) fn html_close(status: u16, body: String) -> Self {
-        let headers = &[("Connection", "close"), ("Content-type", "text/html")];
+        let headers = fields!("Connection": "close", "Content-type": "text/html");
         Self { status, headers, extra: Vec::new(), body: body.into(), compressible: false }
     }
 
@@ -111,7 +160,7 @@ impl Response {
 
     /// All header fields: name and value.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        let fixed = self.headers.iter().map(|&(name, value)| (name, value.as_bytes()));
+        let fixed = self.headers.as_slice().iter().map(|&(name, value)| (name, value.as_bytes()));
         fixed.chain(self.extra.iter().map(|header| (header.name, &*header.value)))
     }
 
@@ -171,17 +220,26 @@ mod tests {
         let text = Response::poll(Form::Text, Bytes::from_static(b"6"));
         assert_eq!((text.status, &*text.body), (200, b"6".as_slice()));
         assert_eq!(
-            text.headers,
+            text.headers.as_slice(),
             [("Content-Type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")]
         );
         let binary = Response::poll(Form::Binary, Bytes::new());
         assert_eq!(
-            binary.headers,
+            binary.headers.as_slice(),
             [("Content-Type", "application/octet-stream"), ("cache-control", "no-store")]
         );
         let ok = Response::post_ok();
         assert_eq!((ok.status, &*ok.body), (200, b"ok".as_slice()));
-        assert_eq!(ok.headers, [("Content-Type", "text/html"), ("cache-control", "no-store")]);
+        assert_eq!(ok.headers.as_slice(), [("Content-Type", "text/html"), ("cache-control", "no-store")]);
+    }
+
+    #[test]
+    fn fields_are_lines_as_well() {
+        let lines = Response::post_ok().headers.as_lines();
+        assert_eq!(lines, b"content-type: text/html\r\ncache-control: no-store\r\n");
+        let headers = fields!("X-Time": "a: B", "Y": "C");
+        assert_eq!(headers.as_lines(), b"x-time: a: B\r\ny: C\r\n");
+        assert_eq!(Fields::NONE.as_lines(), b"");
     }
 
     #[test]
@@ -193,7 +251,13 @@ mod tests {
         ] {
             assert_eq!(
                 response,
-                Response { status, headers: &[], extra: Vec::new(), body: Bytes::new(), compressible: false }
+                Response {
+                    status,
+                    headers: Fields::NONE,
+                    extra: Vec::new(),
+                    body: Bytes::new(),
+                    compressible: false
+                }
             );
         }
     }
