@@ -98,10 +98,9 @@ impl<'a> Scanner<'a> {
         let mut escaped = false;
         if bytes.get(at) != Some(&b']') {
             if named {
-                let kind = kind(bytes, at)?;
-                let end = match kind {
-                    Kind::String => string(bytes, at, &mut found.name_escaped)?,
-                    _ => self.value_at(at, 1)?.1,
+                let (kind, end) = match bytes.get(at) {
+                    Some(b'"') => (Kind::String, string_here(bytes, at, &mut found.name_escaped)?),
+                    _ => self.value_at(at, 1)?,
                 };
                 found.name = Some(kind);
                 (found.name_start, found.name_end) = (at, end);
@@ -118,8 +117,8 @@ impl<'a> Scanner<'a> {
                 }
                 more = false;
                 first = first.or(Some(at));
-                let end = match kind(bytes, at)? {
-                    Kind::String => string(bytes, at, &mut escaped)?,
+                let end = match bytes.get(at) {
+                    Some(b'"') => string_here(bytes, at, &mut escaped)?,
                     _ => self.value_at(at, 1)?.1,
                 };
                 at = space(bytes, end);
@@ -304,6 +303,20 @@ fn scalar(bytes: &[u8], at: usize, kind: Kind) -> Result<usize, Fault> {
 #[inline]
 fn string(bytes: &[u8], at: usize, escaped: &mut bool) -> Result<usize, Fault> {
     let end = plain_from(bytes, expect(bytes, at, b'"')?);
+    string_end(bytes, end, escaped)
+}
+
+/// The same for names and arguments, most of which are short.
+#[inline(always)] // and so `escaped` stays in a register, with all that is beside it
+fn string_here(bytes: &[u8], at: usize, escaped: &mut bool) -> Result<usize, Fault> {
+    let start = expect(bytes, at, b'"')?;
+    let end = plain_word(bytes, start).unwrap_or_else(|| plain_further(bytes, start));
+    string_end(bytes, end, escaped)
+}
+
+/// The end of a string, of which the first byte that is not plain is at `end`.
+#[inline(always)]
+fn string_end(bytes: &[u8], end: usize, escaped: &mut bool) -> Result<usize, Fault> {
     if bytes.get(end) == Some(&b'"') {
         return Ok(end + 1);
     }
@@ -312,6 +325,7 @@ fn string(bytes: &[u8], at: usize, escaped: &mut bool) -> Result<usize, Fault> {
 }
 
 /// The end of a string, from its first escape on.
+#[inline(never)]
 fn escapes(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
     loop {
         match bytes.get(at) {
@@ -386,6 +400,20 @@ fn plain_from(bytes: &[u8], start: usize) -> usize {
         }
     }
     plain_long(bytes, start + 16)
+}
+
+/// The same within eight bytes, if there are so many.
+#[inline(always)]
+fn plain_word(bytes: &[u8], start: usize) -> Option<usize> {
+    let word = bytes.get(start..)?.first_chunk()?;
+    let found = specials(u64::from_le_bytes(*word));
+    (found != 0).then(|| start + found.trailing_zeros() as usize / 8)
+}
+
+/// The same where [`plain_word`] has found none.
+#[inline(never)]
+fn plain_further(bytes: &[u8], start: usize) -> usize {
+    if bytes.len() < start + 8 { plain_tail(bytes, start) } else { plain_from(bytes, start + 8) }
 }
 
 /// The same, for strings that are not short: in blocks that the compiler makes vectors of.

@@ -48,9 +48,14 @@ pub use value::{Value, Variadic};
 /// Whether an event of this name belongs to the library (REFERENCE 4.3): such names are refused when they are sent,
 /// and by the text decoder when they are received. `error`, `connection` and `message` are ordinary names.
 pub fn is_reserved_event(name: &str) -> bool {
+    is_reserved(name.as_bytes())
+}
+
+/// The same for a part of a text.
+const fn is_reserved(name: &[u8]) -> bool {
     matches!(
         name,
-        "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener"
+        b"connect" | b"connect_error" | b"disconnect" | b"disconnecting" | b"newListener" | b"removeListener"
     )
 }
 

@@ -10,7 +10,7 @@ use super::args::Args;
 use super::decode::DecodeError;
 use super::json::{Kind, List, Scanner};
 use super::packet::Name;
-use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved_event, placeholder};
+use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved, is_reserved_event, placeholder};
 use crate::{AckId, Str};
 
 /// Decodes a text message, which begins at `start`. Sets `missing` to the number of attachments that the packet lacks.
@@ -141,7 +141,7 @@ fn name(text: &str, list: &List) -> Result<Name, DecodeError> {
         _ => return Err(DecodeError::InvalidPayload),
     };
     let (start, end) = (list.name_start + quotes, list.name_end - quotes);
-    if is_reserved_event(&text[start..end]) {
+    if is_reserved(&text.as_bytes()[start..end]) {
         return Err(DecodeError::ReservedEvent);
     }
     // The list ends after its name, and that it ends below 4 GiB has been checked.
