@@ -192,7 +192,7 @@ impl Packet {
     /// [`DecodeError::Empty`], [`DecodeError::UnknownType`] or, for revision 3, [`DecodeError::BinaryType`].
     pub fn decode(revision: Revision, frame: Frame) -> Result<Self, DecodeError> {
         match (revision, frame) {
-            (_, Frame::Text(text)) if text.starts_with('4') => {
+            (_, Frame::Text(text)) if text.len() <= SHORT && text.starts_with('4') => {
                 Ok(Self::Message(Message::Text(behind(text, 1))))
             }
             (_, Frame::Text(text)) => Self::decode_text(revision, &text, &text),
@@ -399,6 +399,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 const SHORT: usize = 64;
 
 /// What of `text` begins at `start`.
+#[inline(always)] // and so `text` is not moved
 pub(crate) fn behind(text: Str, start: usize) -> Str {
     if text.len() - start > SHORT {
         return text.slice_ref(&text[start..]);
