@@ -18,7 +18,7 @@ use socketio_core::engine::packet::Frame;
 use socketio_core::engine::server::{Input, Opening};
 use socketio_core::peer::{Config, Event, Output, Peer};
 use socketio_core::socket::server as socket;
-use socketio_core::{Instant, Lane, Sid};
+use socketio_core::{Instant, Lane, Sid, fields};
 use tungstenite::handshake::derive_accept_key;
 
 use super::connection::ConnectionId;
@@ -370,6 +370,6 @@ fn accept(request: &Request<'_>) -> Result<Accept, Response> {
 }
 
 fn not_found() -> Response {
-    let headers = &[("Content-Type", "text/plain; charset=utf-8")];
+    let headers = fields!("Content-Type": "text/plain; charset=utf-8");
     Response { status: 404, headers, extra: Vec::new(), body: "not found\n".into(), compressible: false }
 }

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use socketio_core::engine::close::TransportFault;
-use socketio_core::engine::http::{Header, Response};
+use socketio_core::engine::http::{Fields, Header, Response};
 use socketio_core::engine::packet::Frame;
 use socketio_core::engine::server::Input;
 use socketio_core::{Bytes, Instant, Lane, Str};
@@ -352,9 +352,13 @@ impl Connection {
 
     /// Ends the connection over bytes that mean nothing.
     fn break_off(&mut self) -> bool {
-        let headers = &[("Connection", "close")];
-        let response =
-            Response { status: 400, headers, extra: Vec::new(), body: Bytes::new(), compressible: false };
+        let response = Response {
+            status: 400,
+            headers: Fields::CLOSE,
+            extra: Vec::new(),
+            body: Bytes::new(),
+            compressible: false,
+        };
         self.output.extend_from_slice(&response.to_http1());
         self.finish();
         false

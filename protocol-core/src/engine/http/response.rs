@@ -34,34 +34,30 @@ pub fn is_header_value(value: &[u8]) -> bool {
     value.iter().all(|&b| b == b'\t' || (b >= b' ' && b != 0x7F))
 }
 
-/// Header fields that are known beforehand: as names and values, and as lines.
+/// Header fields that are known beforehand: as names and values, and as lines. Made by [`fields!`](crate::fields).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     fields: &'static [(&'static str, &'static str)],
     lines: &'static [u8],
 }
 
-/// Fields from names and values, both literals.
+/// [`Fields`](crate::engine::http::Fields) from names and values, both literals, put together by the compiler.
+///
+/// ```
+/// use socketio_core::engine::http::Fields;
+/// use socketio_core::fields;
+///
+/// const PLAIN: Fields = fields!("Content-Type": "text/plain", "cache-control": "no-store");
+/// assert_eq!(PLAIN.as_slice()[0], ("Content-Type", "text/plain"));
+/// assert_eq!(PLAIN.as_lines(), b"content-type: text/plain\r\ncache-control: no-store\r\n");
+/// ```
+#[macro_export]
 macro_rules! fields {
-    ($($name:literal: $value:literal),*) => {{
+    ($($name:literal: $value:literal),* $(,)?) => {{
         const TEXT: &str = concat!($($name, ": ", $value, "\r\n"),*);
-        const LINES: &[u8] = &lines::<{ TEXT.len() }>(TEXT);
-        Fields { fields: &[$(($name, $value)),*], lines: LINES }
+        const LINES: &[u8] = &$crate::engine::http::Fields::lower_names::<{ TEXT.len() }>(TEXT);
+        $crate::engine::http::Fields::from_parts(&[$(($name, $value)),*], LINES)
     }};
-}
-
-/// `text` with the names in lower case.
-const fn lines<const LEN: usize>(text: &str) -> [u8; LEN] {
-    let mut lines = [0; LEN];
-    let mut is_name = true;
-    let mut at = 0;
-    while at < LEN {
-        let byte = text.as_bytes()[at];
-        lines[at] = if is_name { byte.to_ascii_lowercase() } else { byte };
-        is_name = byte == b'\n' || is_name && byte != b':';
-        at += 1;
-    }
-    lines
 }
 
 impl Fields {
@@ -70,6 +66,26 @@ impl Fields {
 
     /// `Connection: close`.
     pub const CLOSE: Self = fields!("Connection": "close");
+
+    #[doc(hidden)] // of `fields!`, which makes both of the same
+    pub const fn from_parts(fields: &'static [(&'static str, &'static str)], lines: &'static [u8]) -> Self {
+        Self { fields, lines }
+    }
+
+    /// `text` with the names in lower case.
+    #[doc(hidden)] // of `fields!`
+    pub const fn lower_names<const LEN: usize>(text: &str) -> [u8; LEN] {
+        let mut lines = [0; LEN];
+        let mut is_name = true;
+        let mut at = 0;
+        while at < LEN {
+            let byte = text.as_bytes()[at];
+            lines[at] = if is_name { byte.to_ascii_lowercase() } else { byte };
+            is_name = byte == b'\n' || is_name && byte != b':';
+            at += 1;
+        }
+        lines
+    }
 
     /// Names, spelled as the reference spells them, and values.
     pub const fn as_slice(self) -> &'static [(&'static str, &'static str)] {
