@@ -294,7 +294,7 @@ fn body_len(fields: &[httparse::Header<'_>]) -> Option<Option<usize>> {
 }
 
 /// Writes the head of a response, as hyper would. Returns whether it is the last one of its connection.
-fn write(response: &Response, is_last: bool, date: &str, out: &mut Vec<u8>) -> bool {
+fn write(response: &Response, is_last: bool, date_field: &str, out: &mut Vec<u8>) -> bool {
     out.reserve(HEAD_BYTES + response.body.len().min(MAX_COPIED));
     let mut push = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     match response.status {
@@ -316,7 +316,7 @@ fn write(response: &Response, is_last: bool, date: &str, out: &mut Vec<u8>) -> b
     }
     let mut digits = itoa::Buffer::new();
     let len = digits.format(response.body.len());
-    push(&[b"content-length: ", len.as_bytes(), b"\r\n", date.as_bytes(), b"\r\n"]);
+    push(&[b"content-length: ", len.as_bytes(), b"\r\n", date_field.as_bytes(), b"\r\n"]);
     closes || is_last
 }
 

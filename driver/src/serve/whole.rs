@@ -14,7 +14,7 @@ use socketio_core::engine::server::Input;
 use socketio_core::{Bytes, Instant};
 
 use crate::serve::service::{Exchange, From, Head};
-use crate::server::cell::{Answer, BodiesWait, Pending, terms};
+use crate::server::cell::{Answer, Bodies, Pending, terms};
 use crate::server::hub::Hub;
 
 /// A request on its way to its answer; a `None` breaks its connection.
@@ -54,17 +54,17 @@ async fn answer_any(exchange: &Exchange<'_>, route: Route<'_>, body: &[u8]) -> O
     Some(exchange.settle(answer)?.0)
 }
 
-/// Tells the session of it. `None` if there is no such session, or if it is not to be told yet, or not of this.
+/// Tells the session of it, as [`Exchange::answer`] does after it has found the same. `None` if there is no such session, or if it is not to be told yet, or not of this.
 fn ask(exchange: &Exchange<'_>, existing: &ExistingRequest<'_>, body: &[u8]) -> Option<Pending> {
     let Exchange { hub, head, now, .. } = *exchange;
     let lane = hub.next_lane();
-    hub.find(&existing.sid)?.request_at_once(lane, |peer, BodiesWait(wait)| {
+    hub.find(&existing.sid)?.request_at_once(lane, |peer, bodies| {
         if existing.check(terms(peer)).is_err() {
             return false;
         }
-        match existing.kind {
-            Kind::Get => peer.handle(Input::Poll(lane), now),
-            Kind::Post if !wait => {
+        match (existing.kind, bodies) {
+            (Kind::Get, _) => peer.handle(Input::Poll(lane), now),
+            (Kind::Post, Bodies::Pass) => {
                 peer.handle(Input::Post(lane, rules::post_form(head)), now);
                 let body = match body.len() <= hub.config.engine.max_payload_bytes {
                     true => Input::PostBody(lane, Bytes::copy_from_slice(body)),
@@ -72,7 +72,7 @@ fn ask(exchange: &Exchange<'_>, existing: &ExistingRequest<'_>, body: &[u8]) -> 
                 };
                 peer.handle(body, now);
             }
-            Kind::Post | Kind::Upgrade | Kind::OtherMethod => return false,
+            (Kind::Post, Bodies::Wait) | (Kind::Upgrade | Kind::OtherMethod, _) => return false,
         }
         true
     })

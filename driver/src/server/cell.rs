@@ -153,9 +153,13 @@ impl Drop for Sender<'_> {
     }
 }
 
-/// Whether the bodies of POSTs wait.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BodiesWait(pub(crate) bool);
+/// What is to become of the body of a POST.
+#[derive(Clone, Copy)]
+pub(crate) enum Bodies {
+    Pass,
+    /// [Until there is room](Cell::poll_room).
+    Wait,
+}
 
 /// How a pump goes to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -365,12 +369,12 @@ impl Cell {
     pub(crate) fn request_at_once(
         self: Arc<Self>,
         lane: Lane,
-        tell: impl FnOnce(&mut Recorded, BodiesWait) -> bool,
+        tell: impl FnOnce(&mut Recorded, Bodies) -> bool,
     ) -> Option<Pending> {
         let mut pending = Pending { cell: self, lane, state: Waiting::Answered(None) };
         let told = pending.tell(|state| {
-            let wait = BodiesWait(state.congested);
-            state.peer.as_mut().is_some_and(|peer| tell(peer, wait))
+            let bodies = if state.congested { Bodies::Wait } else { Bodies::Pass };
+            state.peer.as_mut().is_some_and(|peer| tell(peer, bodies))
         });
         told.then_some(pending)
     }

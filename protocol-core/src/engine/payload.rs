@@ -21,7 +21,7 @@ pub const SEPARATOR: u8 = 0x1E;
 /// each, which cost far more to hold than to send, do.
 pub const DEFAULT_MAX_PACKETS: usize = 131_072;
 
-/// Up to this many bytes it costs less to look at text twice than to keep the bytes for the case that they are none, which
+/// Up to this many bytes it costs less to look at text twice than to keep the bytes for the case that they are no text, which
 /// counts one reference more and one less.
 const SHORT_BODY: usize = 512;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socketio_core::Sid;
+use socketio_core::engine::http::{Cors, Origin};
 
 use super::{Next, is_clean, serve};
 use crate::io::{accept, read, sleep, timeout, write_all};
@@ -22,6 +23,8 @@ enum By {
     Hyper,
     Plain,
 }
+
+type Builder = ServerBuilder<Still>;
 
 /// What came back.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,10 +45,14 @@ struct Served {
 
 impl Served {
     async fn new(by: By, rt: Arc<dyn Runtime>) -> Self {
-        let server = ServerBuilder::<Still>::new() // which stands for another one
+        Self::with(by, rt, |builder| builder).await
+    }
+
+    async fn with(by: By, rt: Arc<dyn Runtime>, set: impl FnOnce(Builder) -> Builder) -> Self {
+        let builder = ServerBuilder::<Still>::new() // which stands for another one
             .generate_id(|_| async { Ok(Sid::from("fixed")) })
-            .max_http_buffer_size(1000)
-            .build_on(Arc::clone(&rt));
+            .max_http_buffer_size(1000);
+        let server = set(builder).build_on(Arc::clone(&rt));
         server.on("echo", async |socket: Socket, text: String| {
             let _ = socket.emit("echo", text);
         });
@@ -145,6 +152,32 @@ fn a_conversation_needs_no_hyper() {
             .map(|part| part.replace("Host: a\r\n", &format!("Host: a\r\n{agent}")));
         let parts: Vec<_> = parts.iter().map(String::as_bytes).collect();
         assert!(!assert_same(&parts), "{agent}");
+    }
+}
+
+#[test]
+fn options_of_the_server_make_no_difference() {
+    let set: [(&str, fn(Builder) -> Builder); 3] = [
+        ("cors", |builder| builder.cors(Cors::new(Origin::Any).unwrap())),
+        ("cors_for", |builder| builder.cors_for(|_| async { Some(Cors::new(Origin::Any).unwrap()) })),
+        ("http_compression", |builder| builder.http_compression(Some(1))),
+    ];
+    for (name, set) in set {
+        let field = "Host: a\r\nOrigin: http://a\r\nAccept-Encoding: gzip\r\n";
+        let unknown = GET.replace("sid=fixed", "sid=other");
+        let text =
+            [conversation(), unknown, GET.replace("GET", "PUT")].concat().replace("Host: a\r\n", field);
+        let seen = [By::Plain, By::Hyper].map(|by| {
+            let mut sim = Sim::new(1);
+            let rt = sim.runtime();
+            sim.block_on(async {
+                let mut served = Served::with(by, rt, set).await;
+                served.send(text.as_bytes()).await;
+                served.listen().await
+            })
+        });
+        assert_eq!(seen[0], seen[1], "{name}");
+        assert!(seen[0].text.contains("fixed") || name == "http_compression", "{name}");
     }
 }
 
