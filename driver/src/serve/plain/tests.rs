@@ -26,6 +26,9 @@ enum By {
 
 type Builder = ServerBuilder<Still>;
 
+/// What sets an option.
+type Set = fn(Builder) -> Builder;
+
 /// What came back.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
@@ -157,7 +160,7 @@ fn a_conversation_needs_no_hyper() {
 
 #[test]
 fn options_of_the_server_make_no_difference() {
-    let set: [(&str, fn(Builder) -> Builder); 3] = [
+    let set: [(&str, Set); 3] = [
         ("cors", |builder| builder.cors(Cors::new(Origin::Any).unwrap())),
         ("cors_for", |builder| builder.cors_for(|_| async { Some(Cors::new(Origin::Any).unwrap()) })),
         ("http_compression", |builder| builder.http_compression(Some(1))),
