@@ -30,12 +30,30 @@ impl Header {
 pub struct InvalidHeaderValue;
 
 /// Whether `value` may stand in a header field: no control character but TAB.
-pub fn is_header_value(value: &[u8]) -> bool {
-    value.iter().all(|&b| b == b'\t' || (b >= b' ' && b != 0x7F))
+pub const fn is_header_value(value: &[u8]) -> bool {
+    let mut at = 0;
+    while at < value.len() && (value[at] == b'\t' || (value[at] >= b' ' && value[at] != 0x7F)) {
+        at += 1;
+    }
+    at == value.len()
+}
+
+/// Whether `name` may be the name of a header field (RFC 9110, section 5.6.2).
+const fn is_token(name: &[u8]) -> bool {
+    let mut at = 0;
+    while at < name.len() && is_token_byte(name[at]) {
+        at += 1;
+    }
+    at > 0 && at == name.len()
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Header fields that are known beforehand: as names and values, and as lines. Made by [`fields!`](crate::fields).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields {
     fields: &'static [(&'static str, &'static str)],
     lines: &'static [u8],
@@ -51,12 +69,24 @@ pub struct Fields {
 /// assert_eq!(PLAIN.as_slice()[0], ("Content-Type", "text/plain"));
 /// assert_eq!(PLAIN.as_lines(), b"content-type: text/plain\r\ncache-control: no-store\r\n");
 /// ```
+///
+/// A control character in a value does not compile, and neither does a name that is no token:
+///
+/// ```compile_fail
+/// socketio_core::fields!("X-Split": "a\r\nX-Other: b");
+/// ```
+///
+/// ```compile_fail
+/// socketio_core::fields!("X Split": "a");
+/// ```
 #[macro_export]
 macro_rules! fields {
     ($($name:literal: $value:literal),* $(,)?) => {{
         const TEXT: &str = concat!($($name, ": ", $value, "\r\n"),*);
         const LINES: &[u8] = &$crate::engine::http::Fields::lower_names::<{ TEXT.len() }>(TEXT);
-        $crate::engine::http::Fields::from_parts(&[$(($name, $value)),*], LINES)
+        const FIELDS: $crate::engine::http::Fields =
+            $crate::engine::http::Fields::from_parts(&[$(($name, $value)),*], LINES);
+        FIELDS
     }};
 }
 
@@ -67,8 +97,15 @@ impl Fields {
     /// `Connection: close`.
     pub const CLOSE: Self = fields!("Connection": "close");
 
-    #[doc(hidden)] // of `fields!`, which makes both of the same
+    #[doc(hidden)] // of `fields!`, which makes both of the same, and has the compiler do it
     pub const fn from_parts(fields: &'static [(&'static str, &'static str)], lines: &'static [u8]) -> Self {
+        let mut at = 0;
+        while at < fields.len() {
+            let (name, value) = fields[at];
+            assert!(is_token(name.as_bytes()), "the name of a field is no token");
+            assert!(is_header_value(value.as_bytes()), "a control character in a field");
+            at += 1;
+        }
         Self { fields, lines }
     }
 
