@@ -94,12 +94,12 @@ impl<'a> Iterator for Pairs<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let end = self.rest.bytes().position(|byte| byte == b'=' || byte == b'&');
+        let end = position([b'=', b'&'], self.rest.as_bytes());
         let name = self.take(end);
         let value = match self.rest.strip_prefix('=') {
             Some(rest) => {
                 self.rest = rest;
-                self.take(position(b'&', rest.as_bytes()))
+                self.take(position([b'&'; 2], rest.as_bytes()))
             }
             None => "",
         };
@@ -110,15 +110,36 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// Where the first `needle` is. Most values are shorter than it takes to set out a search by vectors; what a body holds is not.
+/// Where the first of two bytes is. Names and values are mostly shorter than it takes to set out a search by vectors, so they
+/// are looked at eight bytes at a time; what a body holds is not.
 #[inline]
-fn position(needle: u8, bytes: &[u8]) -> Option<usize> {
-    let (short, long) = bytes.split_at(bytes.len().min(SHORT));
-    let near = short.iter().position(|&byte| byte == needle);
-    near.or_else(|| if long.is_empty() { None } else { memchr::memchr(needle, long).map(|at| SHORT + at) })
+fn position(needles: [u8; 2], bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let mut at = 0;
+    while at < SHORT
+        && let Some(word) = bytes[at..].first_chunk()
+    {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of the first byte that is one of them, and perhaps of bytes after it.
+        let found = needles.iter().fold(0, |found, &needle| {
+            let word = word ^ (ONES * u64::from(needle));
+            found | (word.wrapping_sub(ONES) & !word & (ONES << 7))
+        });
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let rest = &bytes[at..];
+    let found = if rest.len() < 8 {
+        rest.iter().position(|byte| needles.contains(byte))
+    } else {
+        memchr::memchr2(needles[0], needles[1], rest)
+    };
+    found.map(|found| at + found)
 }
 
-/// The length up to which bytes are looked at one by one.
+/// The length up to which bytes are looked at in words.
 const SHORT: usize = 32;
 
 /// What stands before and after the first `separator`, an ASCII character. `str::split_once` takes some hundred
@@ -178,6 +199,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_byte_is_found_wherever_it_is(
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(b'='), Just(b'&'), Just(b'<'), Just(b'\''), Just(0xBD), Just(b'a'), any::<u8>()], 0..20
+            ),
+            plain in 0_usize..50,
+        ) {
+            let bytes = [alloc::vec![b'a'; plain], bytes].concat();
+            for needles in [[b'=', b'&'], [b'&'; 2]] {
+                prop_assert_eq!(position(needles, &bytes), bytes.iter().position(|byte| needles.contains(byte)));
+            }
+        }
+    }
 
     fn pairs(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         Pairs::of(text).collect()
