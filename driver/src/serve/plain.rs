@@ -6,12 +6,12 @@
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::mem::{self, MaybeUninit};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, UNIX_EPOCH};
+use std::{io, iter};
 
 use http::request::Parts;
 use hyper::rt::{Read as _, ReadBuf, Write as _};
@@ -58,7 +58,7 @@ pub(super) async fn serve(hub: &Arc<Hub>, io: Impatient, from: From) -> Next {
             let body = &bytes[request.head_len..request.len];
             let mut answering = whole::answer(hub, &request, body, from, connection.now);
             let mut waited = false;
-            let answer = poll_fn(|cx| {
+            let answer = Inlined(|cx: &mut Context<'_>| {
                 if let Poll::Ready(answer) = answering.poll(cx) {
                     return Poll::Ready(answer);
                 }
@@ -73,17 +73,15 @@ pub(super) async fn serve(hub: &Arc<Hub>, io: Impatient, from: From) -> Next {
         let Some(response) = answer else { return Next::Over };
         bytes.clear();
         let is_last = write(&response, hub.closing.is_raised(), date.at(hub, connection.now), &mut bytes);
-        let written = if response.body.len() <= MAX_COPIED {
+        let is_short = response.body.len() <= MAX_COPIED;
+        if is_short {
             bytes.extend_from_slice(&response.body);
-            connection.write(&bytes).await
-        } else {
-            match connection.write(&bytes).await {
-                Ok(()) => connection.write(&response.body).await,
-                failed => failed,
+        }
+        let rest = if is_short { None } else { Some(&response.body[..]) };
+        for part in iter::once(&bytes[..]).chain(rest) {
+            if connection.write(part).await.is_err() {
+                return Next::Over;
             }
-        };
-        if written.is_err() {
-            return Next::Over;
         }
         if is_last {
             return connection.end().await;
@@ -108,11 +106,11 @@ struct Connection<'a> {
 
 impl Connection<'_> {
     /// Waits for the next request. False when there will be none any more, or none that is to be answered.
-    async fn arrival(&mut self) -> bool {
+    fn arrival(&mut self) -> impl Future<Output = bool> {
         let deadline = self.now + HEADER_TIMEOUT;
         self.unbroken += 1;
         let mut waited = false;
-        let arrived = poll_fn(|cx| {
+        Inlined(move |cx: &mut Context<'_>| {
             if self.hub.closing.is_raised() {
                 return Poll::Ready(false);
             }
@@ -124,16 +122,14 @@ impl Connection<'_> {
                 return Poll::Pending;
             }
             if let Poll::Ready(arrived) = self.poll_arrival(cx) {
+                self.look_at_clock_if(waited);
                 return Poll::Ready(arrived);
             }
             self.unbroken = 0;
             let now = if waited { self.hub.now() } else { self.now };
             waited = true;
             if self.alarm.set(Some(deadline), cx, now) { Poll::Pending } else { Poll::Ready(false) }
-        });
-        let arrived = arrived.await;
-        self.look_at_clock_if(waited);
-        arrived
+        })
     }
 
     fn look_at_clock_if(&mut self, waited: bool) {
@@ -143,6 +139,7 @@ impl Connection<'_> {
     }
 
     /// Waits for something unread. False when there will be nothing any more.
+    #[inline(always)]
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if !self.unread.is_empty() {
             return Poll::Ready(true);
@@ -154,9 +151,9 @@ impl Connection<'_> {
         Poll::Ready(outcome.is_ok() && !self.unread.is_empty())
     }
 
-    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    fn write<'b>(&'b mut self, mut bytes: &'b [u8]) -> impl Future<Output = io::Result<()>> + 'b {
         let mut waited = false;
-        let written = poll_fn(|cx| {
+        Inlined(move |cx: &mut Context<'_>| {
             while !bytes.is_empty() {
                 match Pin::new(&mut self.io).poll_write(cx, bytes)? {
                     Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -167,17 +164,28 @@ impl Connection<'_> {
                     }
                 }
             }
-            Pin::new(&mut self.io).poll_flush(cx)
-        });
-        let written = written.await;
-        self.look_at_clock_if(waited);
-        written
+            let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+            self.look_at_clock_if(waited);
+            Poll::Ready(flushed)
+        })
     }
 
     async fn end(mut self) -> Next {
         // It is over either way.
         let _ = poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await;
         Next::Over
+    }
+}
+
+/// As [`poll_fn`], and part of the future that waits for it: `stall.rs` has what a call too many costs.
+struct Inlined<F>(F);
+
+impl<T, F: FnMut(&mut Context<'_>) -> Poll<T> + Unpin> Future for Inlined<F> {
+    type Output = T;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        (self.0)(cx)
     }
 }
 

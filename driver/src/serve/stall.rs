@@ -16,6 +16,10 @@ use socketio_core::Bytes;
 use crate::runtime::{Io, Runtime, Timer};
 
 /// A connection that breaks when nothing of what is written is taken for [`STALL_TIMEOUT`].
+//
+// What reads and writes here is inlined, and so is what calls it in `plain.rs`. By where the samples of a profile fall, the
+// processor foresees none of the returns that follow a system call, up to the loop that made it; what kernels do against
+// attacks by speculation takes its stack of them away. Each costs a polling echo about 0.15 %.
 pub(crate) struct Impatient {
     io: Box<dyn Io>,
     /// What was read before, and is to be read again.
@@ -41,18 +45,26 @@ impl Impatient {
         (self.io, self.unread)
     }
 
+    #[inline(always)]
     fn watch<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.timer = None;
             return written;
         }
+        self.poll_stalled(cx).map(Err)
+    }
+
+    /// Whether nothing of a write that waits was taken for too long.
+    #[inline(never)]
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let (runtime, deadline) = (&self.runtime, || self.runtime.now() + STALL_TIMEOUT);
         let timer = self.timer.get_or_insert_with(|| runtime.timer(deadline()));
-        timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        timer.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
     }
 }
 
 impl Read for Impatient {
+    #[inline(always)]
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -68,11 +80,13 @@ impl Read for Impatient {
 }
 
 impl Write for Impatient {
+    #[inline(always)]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
         self.watch(written, cx)
     }
 
+    #[inline(always)]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         self.watch(flushed, cx)
