@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,6 +70,14 @@ impl AckSender {
         Self(Asker::Node(link, ask))
     }
 
+    /// That of an event to which no answer is wanted.
+    pub(crate) const NOBODY: Self = Self(Asker::Nobody);
+
+    /// Takes it out of its place.
+    pub(crate) fn take(&mut self) -> Self {
+        mem::replace(self, Self::NOBODY)
+    }
+
     /// For another handler of the same event. The first answer counts.
     pub(crate) fn again(&self) -> Self {
         Self(self.0.clone())
@@ -90,15 +99,20 @@ impl AckSender {
     /// # Errors
     /// [`EmitError`] when the arguments do not serialize, or the socket has been disconnected since.
     pub fn send<T: Serialize>(self, args: T) -> Result<(), EmitError> {
-        match self.0 {
-            Asker::Client(socket, wanted) => socket.send_ack(&wanted, &args),
+        self.answer(&args)
+    }
+
+    /// The same by reference, for who has to know afterwards whose answer it was.
+    fn answer<T: Serialize>(&self, args: &T) -> Result<(), EmitError> {
+        match &self.0 {
+            Asker::Client(socket, wanted) => socket.send_ack(wanted, args),
             Asker::Node(link, Some(ask)) => {
-                link.handle(Input::Replied(ask, Args::encode(&args)?));
+                link.handle(Input::Replied(*ask, Args::encode(args)?));
                 Ok(())
             }
             Asker::Server(socket, Some(asked)) => {
-                let Some(reply) = lock(&asked).take() else { return Ok(()) };
-                socket.send_ack(reply, &args)
+                let Some(reply) = lock(asked).take() else { return Ok(()) };
+                socket.send_ack(reply, args)
             }
             Asker::Nobody | Asker::Server(_, None) | Asker::Node(_, None) => Ok(()),
         }
@@ -106,12 +120,11 @@ impl AckSender {
 
     /// [`send`](Self::send) for a handler's return value, whose errors nobody takes.
     pub(crate) fn reply<T: Serialize>(self, args: &T) {
-        let asker = self.again();
-        match self.send(args) {
-            Ok(()) => {}
+        match (self.answer(args), &self.0) {
+            (Ok(()), _) => {}
             // It would wait for ever.
-            Err(EmitError::Full(_)) if let Asker::Client(socket, _) = &asker.0 => socket.give_up(),
-            Err(error) => tracing::debug!(asker = asker.name(), %error, "acknowledgement not sent"),
+            (Err(EmitError::Full(_)), Asker::Client(socket, _)) => socket.give_up(),
+            (Err(error), _) => tracing::debug!(asker = self.name(), %error, "acknowledgement not sent"),
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) fn ack<T: Serialize>(
 }
 
 /// While a value is written it has the buffer: another one that is written in the midst of it gets a new one.
+#[inline]
 fn with_buffer<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let mut buffer = BUFFER.take();
     let result = write(&mut buffer);

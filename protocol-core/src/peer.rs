@@ -199,12 +199,18 @@ impl<W> Peer<W> {
         self.outputs.pop_front()
     }
 
-    /// The next frame for the websocket, where frames are all there is to hand out: see [`Session::poll_frame`].
-    pub fn poll_frame(&mut self) -> Option<(Lane, Frame, Compression)> {
+    /// Moves what [`poll_output`](Self::poll_output) would return next behind what is in `events`, as far as it is events of
+    /// sockets. Whether there were any.
+    pub fn drain_events(&mut self, events: &mut VecDeque<socket::Event<W>>) -> bool {
+        self.outputs.is_empty() && self.connection.drain_events(events)
+    }
+
+    /// Lends the next frame for the websocket, where frames are all there is to hand out: see [`Session::lend_frame`].
+    pub fn lend_frame<R>(&mut self, borrow: impl FnOnce(Lane, &Frame, Compression) -> R) -> Option<R> {
         if !self.outputs.is_empty() || self.connection.has_event() {
             return None;
         }
-        self.session.poll_frame()
+        self.session.lend_frame(borrow)
     }
 
     /// The answer to an HTTP request, if there is one: see [`Session::poll_response`].
@@ -300,15 +306,34 @@ impl<W> Peer<W> {
         encoded: impl Into<Encoded>,
         delivery: Delivery,
     ) -> Result<(), SendError> {
+        self.send_from(slot, &mut encoded.into(), delivery)
+    }
+
+    /// The same for a packet that nobody else wants, which is not moved about: it leaves its place, and something empty stays
+    /// there. When it is not queued, for an error or because it is volatile, it stays.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_from(
+        &mut self,
+        slot: Slot,
+        encoded: &mut Encoded,
+        delivery: Delivery,
+    ) -> Result<(), SendError> {
         if !self.connection.is_live(slot) {
             return Err(SendError::Disconnected);
         }
         if delivery == Delivery::Volatile && !self.session.is_writable() {
             return Ok(());
         }
-        let encoded = encoded.into();
-        let (bytes, compression) = (encoded.bytes_len(), encoded.compression());
-        Ok(self.session.send_with(encoded.into_frames(), bytes, compression)?)
+        self.session.admit(encoded.frame_count(), encoded.bytes_len())?;
+        let compression = encoded.compression();
+        if encoded.attachments().is_empty() {
+            self.session.queue(encoded.take_head(), compression); // nearly every packet
+        } else {
+            encoded.take().into_frames().for_each(|frame| self.session.queue(frame, compression));
+        }
+        Ok(())
     }
 
     /// Whether a message would leave at once: what [`Delivery::Volatile`] asks.

@@ -365,12 +365,18 @@ where
     R: Reply,
 {
     let called = catch_unwind(AssertUnwindSafe(|| -> Result<Task<S>, ArgsError> {
-        let handler = handler(T::from_args(event.args())?, &ack);
+        // First of all, so that the handler and its arguments are made in it.
+        let place = Box::new_uninit();
+        let handler = Some(handler(T::from_args(event.args())?, &ack));
+        let mut ack = ack;
         let end = move |reply: R| match answer {
-            Answer::ByReturning => reply.send(ack),
+            Answer::ByReturning if ack.is_wanted() => reply.send(ack.take()),
+            // Most events: nothing is moved for an answer that nobody waits for.
+            Answer::ByReturning => reply.send(AckSender::NOBODY),
             Answer::BySender => {}
         };
-        Ok(Box::pin(Guarded { handler: Some(handler), end: Some(end), what: "event", done: PhantomData }))
+        let task = Box::write(place, Guarded { handler, end, what: "event", done: PhantomData });
+        Ok(Box::into_pin(task))
     }));
     match called {
         Ok(Ok(task)) => Some(task),
@@ -417,7 +423,7 @@ fn guarded<D: Default + 'static>(
     what: &'static str,
     handler: impl Future<Output = ()> + Send + 'static,
 ) -> Pin<Box<dyn Future<Output = D> + Send>> {
-    Box::pin(Guarded { handler: Some(handler), end: Some(|()| ()), what, done: PhantomData })
+    Box::pin(Guarded { handler: Some(handler), end: |()| (), what, done: PhantomData })
 }
 
 pin_project! {
@@ -425,13 +431,13 @@ pin_project! {
     struct Guarded<F, E, D> {
         #[pin]
         handler: Option<F>,
-        end: Option<E>,
+        end: E,
         what: &'static str,
         done: PhantomData<fn() -> D>,
     }
 }
 
-impl<F: Future, E: FnOnce(F::Output), D: Default> Future for Guarded<F, E, D> {
+impl<F: Future, E: FnMut(F::Output), D: Default> Future for Guarded<F, E, D> {
     type Output = D;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<D> {
@@ -441,9 +447,7 @@ impl<F: Future, E: FnOnce(F::Output), D: Default> Future for Guarded<F, E, D> {
             let returned = ready!(handler.poll(cx));
             // What it holds is given back before anybody hears of its answer.
             this.handler.set(None);
-            if let Some(end) = this.end.take() {
-                end(returned);
-            }
+            (this.end)(returned);
             Poll::Ready(())
         }));
         match ran {

@@ -156,9 +156,7 @@ impl Cell {
         state.rest.place = Place::Lent;
         state.rest.visited = true;
         if let (Some(peer), Some(ws)) = (&mut state.peer, websockets.first_mut()) {
-            while let Some((_, frame, compression)) = peer.poll_frame() {
-                ws.queue(&frame, compression);
-            }
+            while peer.lend_frame(|_, frame, compression| ws.queue(frame, compression)).is_some() {}
         }
         Some(websockets)
     }
@@ -435,7 +433,7 @@ mod tests {
         let sleeper = Sleeper::new(Some(1000));
         assert_eq!(sleeper.accept(), Delivered::Listed);
         let mut websockets = sleeper.reclaim().unwrap();
-        sleeper.cell.pump(|peer| while peer.poll_frame().is_some() {});
+        sleeper.cell.pump(|peer| while peer.lend_frame(|_, _, _| ()).is_some() {});
         sleeper.cell.lock().rest.courted = true;
         assert_eq!(sleeper.sleep(&mut websockets), Sleep::WithWebsockets);
         let leave = |peer: &mut Recorded| peer.leave(sleeper.slot, Instant::ZERO);

@@ -581,13 +581,13 @@ impl Socket {
         manner: Manner,
         compression: Compression,
     ) -> Result<(), EmitError> {
-        let encoded = self.encode(event, args)?.with_compression(compression);
+        let mut encoded = self.encode(event, args)?.with_compression(compression);
         if manner == Manner::Reliable && self.identity().pid.is_some() {
             return self.send_kept(event, &encoded);
         }
         self.show(&encoded);
         let unsent = || Event::new(event, Args::encode(args).unwrap_or_default());
-        self.send_encoded(event, encoded, manner).map_err(|error| EmitError::new(error, unsent))
+        self.send_encoded(event, &mut encoded, manner).map_err(|error| EmitError::new(error, unsent))
     }
 
     /// To its own room, as in the reference: so it is kept for the time that it is away.
@@ -636,11 +636,12 @@ impl Socket {
     }
 
     /// Sends what must not get lost, if there is room for it.
-    pub(crate) fn try_send(&self, encoded: Encoded) -> Result<(), SendError> {
-        self.send_encoded("", encoded, Manner::Reliable)
+    pub(crate) fn try_send(&self, mut encoded: Encoded) -> Result<(), SendError> {
+        self.send_encoded("", &mut encoded, Manner::Reliable)
     }
 
-    fn send_encoded(&self, name: &str, encoded: Encoded, manner: Manner) -> Result<(), SendError> {
+    /// The packet leaves its place, which is where it was made: it is not moved about.
+    fn send_encoded(&self, name: &str, encoded: &mut Encoded, manner: Manner) -> Result<(), SendError> {
         let sent = self.0.cell.with_peer(|peer| self.send_to(peer, name, encoded, manner));
         sent.unwrap_or(Err(SendError::Disconnected))
     }
@@ -649,14 +650,14 @@ impl Socket {
         &self,
         peer: &mut Recorded,
         name: &str,
-        encoded: Encoded,
+        encoded: &mut Encoded,
         manner: Manner,
     ) -> Result<(), SendError> {
         let slot = self.0.slot;
         match manner {
             Manner::Reliable => peer.send(slot, encoded, Delivery::Reliable),
             Manner::Volatile => peer.send(slot, encoded, Delivery::Volatile),
-            Manner::Latest => peer.send_latest(slot, name, &encoded),
+            Manner::Latest => peer.send_latest(slot, name, encoded),
         }
     }
 
@@ -664,7 +665,9 @@ impl Socket {
     pub(crate) fn send_when_ready(&self, encoded: &Encoded) -> impl Future<Output = Result<(), SendError>> {
         let slot = self.0.slot;
         let mut sender = Sender::new(&self.0.cell);
-        poll_fn(move |cx| sender.poll_send(cx, |peer| peer.send(slot, encoded.clone(), Delivery::Reliable)))
+        poll_fn(move |cx| {
+            sender.poll_send(cx, |peer| peer.send(slot, &mut encoded.clone(), Delivery::Reliable))
+        })
     }
 
     pub(crate) fn send_expecting(
@@ -699,7 +702,7 @@ impl Socket {
 
     /// Its share of a broadcast. A client with a full queue is given up: it must not go on with a gap.
     pub(crate) fn deliver(&self, name: &str, encoded: &Encoded, manner: Manner) -> Delivered {
-        let delivered = self.0.cell.deliver(|peer| self.send_to(peer, name, encoded.clone(), manner));
+        let delivered = self.0.cell.deliver(|peer| self.send_to(peer, name, &mut encoded.clone(), manner));
         match delivered {
             None => Delivered::Done,
             Some((sent, delivered)) => {

@@ -22,6 +22,7 @@ mod remote;
 mod replay;
 mod tape;
 
+use std::collections::VecDeque;
 use std::fmt::Display;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use socketio_core::engine::packet::Frame;
 use socketio_core::engine::server::{EngineEvent, Input, Opening};
 use socketio_core::peer::{Config, Delivery, Output, Peer, SendError};
 use socketio_core::socket::Encoded;
-use socketio_core::socket::server::{CommandError, RefuseError, Slot};
+use socketio_core::socket::server::{self as protocol, CommandError, RefuseError, Slot};
 use socketio_core::{AckId, Instant, Lane, Sid};
 
 pub use line::{Command, Data, Entry, Line, Opened, Out, OutEvent, Packet};
@@ -76,7 +77,10 @@ impl Recorded {
     }
 
     pub(crate) fn handle(&mut self, input: Input, now: Instant) {
-        self.note_at(now, || Entry::In(input.clone()));
+        // Asked here too: an input that is lent to a closure is copied before it is handed on.
+        if self.is_recorded() {
+            self.note_at(now, || Entry::In(input.clone()));
+        }
         self.peer.handle(input, now);
     }
 
@@ -94,8 +98,13 @@ impl Recorded {
     }
 
     /// None of a peer that is written down, for the same reason as in [`poll_response`](Self::poll_response).
-    pub(crate) fn poll_frame(&mut self) -> Option<(Lane, Frame, Compression)> {
-        if self.is_recorded() { None } else { self.peer.poll_frame() }
+    pub(crate) fn drain_events(&mut self, events: &mut VecDeque<protocol::Event<Waiter>>) -> bool {
+        !self.is_recorded() && self.peer.drain_events(events)
+    }
+
+    /// None of a peer that is written down, for the same reason as in [`poll_response`](Self::poll_response).
+    pub(crate) fn lend_frame<R>(&mut self, borrow: impl FnOnce(Lane, &Frame, Compression) -> R) -> Option<R> {
+        if self.is_recorded() { None } else { self.peer.lend_frame(borrow) }
     }
 
     /// Not written down: nothing depends on it.
@@ -131,9 +140,15 @@ impl Recorded {
         self.note_error(result)
     }
 
-    pub(crate) fn send(&mut self, slot: Slot, encoded: Encoded, delivery: Delivery) -> Result<(), SendError> {
-        self.note(|| Command::send(slot, &encoded, delivery).into());
-        let result = self.peer.send(slot, encoded, delivery);
+    /// The event leaves its place.
+    pub(crate) fn send(
+        &mut self,
+        slot: Slot,
+        encoded: &mut Encoded,
+        delivery: Delivery,
+    ) -> Result<(), SendError> {
+        self.note(|| Command::send(slot, encoded, delivery).into());
+        let result = self.peer.send_from(slot, encoded, delivery);
         self.note_error(result)
     }
 

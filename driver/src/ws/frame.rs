@@ -77,17 +77,17 @@ pub(super) fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
 }
 
 /// Appends a message in one frame. `opcode` may be one of a [compressed](COMPRESSED) message.
-pub(super) fn push_frame(out: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) {
+pub(super) fn push_frame(out: &mut Vec<u8>, opcode: u8, mask: Option<&[u8; 4]>, payload: &[u8]) {
     out.reserve(payload.len() + MAX_HEADER_BYTES);
     push_header(out, opcode, mask, payload.len());
     let start = out.len();
     out.extend_from_slice(payload);
     if let Some(mask) = mask {
-        apply_mask(&mut out[start..], mask);
+        apply_mask(&mut out[start..], *mask);
     }
 }
 
-fn push_header(out: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: usize) {
+fn push_header(out: &mut Vec<u8>, opcode: u8, mask: Option<&[u8; 4]>, payload: usize) {
     let masked = if mask.is_some() { MASKED } else { 0 };
     out.push(FINAL | opcode);
     match payload {
@@ -101,7 +101,7 @@ fn push_header(out: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: us
             out.extend_from_slice(&(payload as u64).to_be_bytes());
         }
     }
-    out.extend_from_slice(mask.as_ref().map_or(&[], |mask| mask));
+    out.extend_from_slice(mask.map_or(&[], |mask| mask));
 }
 
 /// The longest header of a frame, mask included.

@@ -291,11 +291,12 @@ impl Ws {
         let out = &mut self.out;
         let is_queued = self.deflate.as_mut().is_some_and(|deflate| {
             compression == Compression::Allowed
-                && deflate
-                    .compress(frame, |compressed| push_frame(out, opcode | COMPRESSED, mask, compressed))
+                && deflate.compress(frame, |compressed| {
+                    push_frame(out, opcode | COMPRESSED, mask.as_ref(), compressed)
+                })
         });
         if !is_queued {
-            push_frame(&mut self.out, opcode, mask, payload);
+            push_frame(&mut self.out, opcode, mask.as_ref(), payload);
         }
     }
 

@@ -71,12 +71,26 @@ impl Buffer {
         compression: Compression,
         limits: &BufferLimits,
     ) -> Result<(), SendError> {
-        if !self.has_room(frames.len(), bytes, limits) {
-            self.starved = true;
-            return Err(SendError::Full);
-        }
+        self.admit(frames.len(), bytes, limits)?;
         frames.for_each(|frame| self.push(frame, compression));
         Ok(())
+    }
+
+    /// Whether a message fits. Who is told that it does not hears when to [try again](Self::has_room_again).
+    ///
+    /// # Errors
+    /// [`SendError::Full`].
+    pub(crate) fn admit(
+        &mut self,
+        frames: usize,
+        bytes: usize,
+        limits: &BufferLimits,
+    ) -> Result<(), SendError> {
+        if self.has_room(frames, bytes, limits) {
+            return Ok(());
+        }
+        self.starved = true;
+        Err(SendError::Full)
     }
 
     /// Whether who was refused should try again, which is said once: at the limit itself it would have to wait again
@@ -93,6 +107,7 @@ impl Buffer {
         self.compressible
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, frame: Frame, compression: Compression) {
         self.bytes += frame.len();
         self.compressible |= compression == Compression::Allowed;
@@ -104,9 +119,31 @@ impl Buffer {
         self.push(frame, Compression::Forbidden);
     }
 
+    /// Takes the next frame.
     pub(crate) fn pop(&mut self) -> Option<(Frame, Compression)> {
         let (frame, compression) = self.frames.pop_front()?;
-        self.bytes -= frame.len();
+        self.note_taken(frame.len());
+        Some((frame, compression))
+    }
+
+    /// The next frame, to be looked at before it is [dropped](Self::drop_first).
+    pub(crate) fn first(&self) -> Option<(&Frame, Compression)> {
+        self.frames.front().map(|(frame, compression)| (frame, *compression))
+    }
+
+    /// Whether there is none behind it.
+    pub(crate) fn is_last(&self) -> bool {
+        self.frames.len() == 1
+    }
+
+    pub(crate) fn drop_first(&mut self) {
+        if let Some((frame, _)) = self.frames.pop_front() {
+            self.note_taken(frame.len());
+        }
+    }
+
+    fn note_taken(&mut self, bytes: usize) {
+        self.bytes -= bytes;
         // A burst must not leave its high-water mark behind on an idle connection.
         if self.frames.is_empty() {
             self.compressible = false;
@@ -114,7 +151,6 @@ impl Buffer {
                 self.frames = VecDeque::new();
             }
         }
-        Some((frame, compression))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> + Clone {
@@ -177,6 +213,14 @@ mod tests {
         }
         assert!(buffer.is_compressible());
         while buffer.pop().is_some() {}
+        assert!(!buffer.is_compressible());
+        assert_eq!(buffer.frames.capacity(), 0);
+        for _ in 0..1000 {
+            buffer.push(frame("4"), Compression::Allowed);
+        }
+        assert_eq!(buffer.first(), Some((&frame("4"), Compression::Allowed)));
+        (0..1000).for_each(|_| buffer.drop_first());
+        assert_eq!((buffer.first(), buffer.bytes()), (None, 0));
         assert!(!buffer.is_compressible());
         assert_eq!(buffer.frames.capacity(), 0);
     }

@@ -69,15 +69,17 @@ pub(crate) enum Packets {
     V4(payload::Decode),
 }
 
-impl Iterator for Packets {
-    type Item = Result<Packet, DecodeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Packets {
+    /// As [`payload::Decode::each`].
+    pub(crate) fn each<E>(
+        self,
+        then: impl FnMut(Result<Packet, DecodeError>) -> Result<(), E>,
+    ) -> Result<(), E> {
         match self {
-            Self::None => None,
-            Self::V3Binary(packets) => packets.next(),
-            Self::V3Text(packets) => packets.next(),
-            Self::V4(packets) => packets.next(),
+            Self::None => Ok(()),
+            Self::V3Binary(mut packets) => packets.try_for_each(then),
+            Self::V3Text(mut packets) => packets.try_for_each(then),
+            Self::V4(packets) => packets.each(then),
         }
     }
 }

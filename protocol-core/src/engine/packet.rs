@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -38,6 +39,23 @@ pub enum Message {
     Binary(Bytes),
 }
 
+impl Message {
+    /// Takes it out of its place.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        mem::replace(self, Self::Binary(Bytes::new()))
+    }
+
+    /// Takes the text out of its place; nothing if it is not text.
+    #[inline]
+    pub(crate) fn take_text(&mut self) -> Str {
+        match self {
+            Self::Text(text) => mem::take(text),
+            Self::Binary(_) => Str::new(),
+        }
+    }
+}
+
 /// A message where it arrived: its text begins at `start`, behind what is not part of it. To cut that off would count one
 /// reference more, and one less.
 #[derive(Debug)]
@@ -47,14 +65,24 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    /// The message in a frame, or the frame that holds another packet, or something that needs a closer look.
+    /// Where the message in a frame begins, unless it holds another packet, or something that needs a closer look.
     #[inline]
-    pub(crate) fn in_frame(revision: Revision, frame: Frame) -> Result<Self, Frame> {
+    pub(crate) fn start_in(revision: Revision, frame: &Frame) -> Option<usize> {
         match frame {
-            Frame::Text(text) if text.starts_with('4') => Ok(Self { message: Message::Text(text), start: 1 }),
-            Frame::Binary(data) if revision == Revision::V4 => Ok(Message::Binary(data).into()),
-            frame => Err(frame),
+            Frame::Text(text) if text.starts_with('4') => Some(1),
+            Frame::Binary(_) if revision == Revision::V4 => Some(0),
+            _ => None,
         }
+    }
+
+    /// The message of a frame, which begins at `start`.
+    #[inline]
+    pub(crate) fn of_frame(frame: Frame, start: usize) -> Self {
+        let message = match frame {
+            Frame::Text(text) => Message::Text(text),
+            Frame::Binary(data) => Message::Binary(data),
+        };
+        Self { message, start }
     }
 
     /// The message alone.
@@ -283,6 +311,12 @@ impl Purpose {
 }
 
 impl Frame {
+    /// Takes it out of its place.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        mem::replace(self, Self::Binary(Bytes::new()))
+    }
+
     /// The size of the content in bytes, packet type included.
     pub fn len(&self) -> usize {
         match self {
@@ -299,21 +333,34 @@ impl Frame {
     /// The WebSocket message that carries this frame to a peer of `revision` (REFERENCE 1.11, 2.1): binary gains a type
     /// byte in revision 3, and becomes text for a peer that wants base64. Anything else is passed on as it is.
     pub fn into_wire(self, revision: Revision, binary: BinaryEncoding) -> Self {
-        match (self, revision, binary) {
-            (Self::Binary(data), _, BinaryEncoding::Base64) => {
+        self.to_wire(revision, binary).unwrap_or(self)
+    }
+
+    /// The same where it differs from the frame.
+    #[inline]
+    pub(crate) fn to_wire(&self, revision: Revision, binary: BinaryEncoding) -> Option<Self> {
+        match self {
+            Self::Text(_) => None,
+            Self::Binary(data) => Self::binary_to_wire(data, revision, binary),
+        }
+    }
+
+    fn binary_to_wire(data: &Bytes, revision: Revision, binary: BinaryEncoding) -> Option<Self> {
+        match (revision, binary) {
+            (_, BinaryEncoding::Base64) => {
                 let prefix = base64_prefix(revision);
                 let mut text = String::with_capacity(prefix.len() + base64_len(data.len()));
                 text.push_str(prefix);
-                STANDARD.encode_string(&data, &mut text);
-                Self::Text(text.into())
+                STANDARD.encode_string(data, &mut text);
+                Some(Self::Text(text.into()))
             }
-            (Self::Binary(data), Revision::V3, BinaryEncoding::Raw) => {
+            (Revision::V3, BinaryEncoding::Raw) => {
                 let mut typed = Vec::with_capacity(1 + data.len());
                 typed.push(V3_MESSAGE);
-                typed.extend_from_slice(&data);
-                Self::Binary(typed.into())
+                typed.extend_from_slice(data);
+                Some(Self::Binary(typed.into()))
             }
-            (frame, ..) => frame,
+            (Revision::V4, BinaryEncoding::Raw) => None,
         }
     }
 }

@@ -116,6 +116,16 @@ impl Rig {
         sent
     }
 
+    /// Takes the frames that may be borrowed.
+    fn borrow(&mut self) -> Vec<String> {
+        let mut frames = Vec::new();
+        let lend = |lane, frame: &Frame, compression| shown(Output::WsSend(lane, frame.clone(), compression));
+        while let Some(frame) = self.peer.lend_frame(lend) {
+            frames.push(frame);
+        }
+        frames
+    }
+
     /// Does something with the peer that takes the time.
     fn does(&mut self, act: impl FnOnce(&mut Peer<&'static str>, Instant)) -> &mut Self {
         act(&mut self.peer, self.now);
@@ -709,4 +719,116 @@ fn whoever_comes_after_the_end_is_turned_away() {
         .handle(Input::WsOpen(Lane(2), BinaryEncoding::Raw))
         .says(&["1: 400", "2: close"]);
     assert_eq!(rig.peer.poll_timeout(), None);
+}
+
+fn upload() -> Encoded {
+    Codec::Text.event(&Nsp::ROOT, None, "up", &Bytes::from_static(b"\x01\x02")).unwrap()
+}
+
+#[test]
+fn frames_are_lent_as_they_would_be_handed_out() {
+    let [raw, base64] = [BinaryEncoding::Raw, BinaryEncoding::Base64];
+    for (revision, binary) in
+        [(Revision::V4, raw), (Revision::V4, base64), (Revision::V3, raw), (Revision::V3, base64)]
+    {
+        let both = [(); 2].map(|()| {
+            let opening = Opening {
+                sid: "S".into(),
+                format: Format { revision, binary, ..Format::V4 },
+                upgrades: Vec::new(),
+            };
+            let now = Instant::from_micros(1_000_000);
+            let peer = Peer::websocket(Arc::new(Config::default()), opening, Lane(0), now);
+            let mut rig = Rig { peer, now, said: Vec::new(), is_over: false };
+            if revision == Revision::V4 {
+                rig.frame("40");
+            }
+            rig.accept(0).drain().handle(Input::Flushed(Lane(0))).said.clear();
+            rig.peer.send(Slot(0), upload(), Delivery::Reliable).unwrap();
+            let shared = upload();
+            rig.peer.send(Slot(0), &shared, Delivery::Reliable).unwrap();
+            rig
+        });
+        let [mut lending, mut handing] = both;
+        let lent = lending.borrow();
+        assert_eq!(lent.len(), 4);
+        handing.drain().says(&lent.iter().map(String::as_str).collect::<Vec<_>>());
+        lending.drain().says(&[]);
+    }
+}
+
+#[test]
+fn no_frame_is_lent_before_an_event_that_came_first() {
+    let mut rig = Rig::websocket();
+    rig.peer.handle(Input::WsFrame(Lane(0), Frame::Text(r#"42["a"]"#.into())), rig.now);
+    rig.peer.send(Slot(0), upload(), Delivery::Reliable).unwrap();
+    assert_eq!(rig.borrow(), [""; 0]);
+    let mut events = VecDeque::new();
+    assert!(rig.peer.drain_events(&mut events));
+    assert_eq!((events.len(), rig.borrow().len()), (1, 2));
+}
+
+#[test]
+fn events_are_taken_all_together() {
+    for count in [1, 3, 100] {
+        let mut rig = Rig::websocket();
+        for _ in 0..count {
+            rig.peer.handle(Input::WsFrame(Lane(0), Frame::Text(r#"42["a"]"#.into())), rig.now);
+        }
+        // Behind what is there.
+        let mut events =
+            VecDeque::from([socket::Event::Left { slot: Slot(7), reason: DisconnectReason::ForcedClose }]);
+        if count == 100 {
+            events.clear();
+        }
+        let before = events.len();
+        assert!(rig.peer.drain_events(&mut events));
+        assert_eq!(events.len(), before + count);
+        assert!(events.iter().skip(before).all(|event| matches!(event, socket::Event::Emit { .. })));
+        assert!(!rig.peer.drain_events(&mut events));
+        rig.drain().says(&[]);
+    }
+}
+
+#[test]
+fn no_event_is_taken_before_what_came_first() {
+    let mut rig = Rig::polling();
+    rig.peer.handle(Input::Post(Lane(1), Form::Text), rig.now);
+    rig.peer.handle(Input::PostBody(Lane(1), r#"42["a"]"#.into()), rig.now);
+    rig.peer.handle(Input::Post(Lane(2), Form::Text), rig.now);
+    rig.peer.handle(Input::PostBody(Lane(2), r#"42["b"]"#.into()), rig.now);
+    assert!(!rig.peer.drain_events(&mut VecDeque::new()));
+    rig.drain().says(&["0: a", "1: ok", "0: b", "2: ok"]);
+}
+
+#[test]
+fn a_packet_leaves_its_place_when_it_is_queued_and_not_before() {
+    let mut rig = Rig::polling_with(Config { engine: observed(), ..narrow() });
+    while rig.peer.poll_engine_event().is_some() {}
+    let text = || Codec::Text.event(&Nsp::ROOT, None, "a", &()).unwrap();
+    let created = |rig: &mut Rig| core::iter::from_fn(|| rig.peer.poll_engine_event()).count();
+    let stays = |rig: &mut Rig, slot, delivery, expected| {
+        for whole in [text(), upload()] {
+            let mut packet = whole.clone();
+            assert_eq!(rig.peer.send_from(Slot(slot), &mut packet, delivery), expected);
+            assert_eq!(packet, whole);
+        }
+        assert_eq!(created(rig), 0, "what is not queued is not created");
+    };
+    rig.send("a").send("b");
+    assert_eq!(created(&mut rig), 2);
+    stays(&mut rig, 0, Delivery::Volatile, Ok(()));
+    stays(&mut rig, 5, Delivery::Reliable, Err(SendError::Disconnected));
+    stays(&mut rig, 0, Delivery::Reliable, Err(SendError::Full));
+    rig.get(1);
+    for whole in [text(), upload()] {
+        let mut packet = whole;
+        assert_eq!(rig.peer.send_from(Slot(0), &mut packet, Delivery::Reliable), Ok(()));
+        assert_eq!((packet.bytes_len(), packet.frame_count()), (0, 1));
+        rig.get(2);
+    }
+}
+
+fn observed() -> Arc<engine::Config> {
+    Arc::new(engine::Config { observe: true, buffer: narrow().engine.buffer, ..engine::Config::default() })
 }

@@ -14,8 +14,12 @@ use bytes::Bytes;
 #[derive(Clone, Default)]
 pub struct Attachments(Option<Arc<List>>);
 
+/// Attachments that come one by one, and are nobody else's yet.
+#[derive(Debug, Default)]
+pub(super) struct Gathered(Option<List>);
+
 /// Most packets that have attachments have one, which needs no list of its own.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum List {
     One(Bytes),
     Many(Vec<Bytes>),
@@ -25,20 +29,6 @@ impl Attachments {
     /// No attachments.
     pub const NONE: Self = Self(None);
 
-    /// Adds the next one.
-    pub(super) fn push(&mut self, next: Bytes) {
-        match &mut self.0 {
-            None => self.0 = Some(Arc::new(List::One(next))),
-            Some(list) => {
-                let list = Arc::make_mut(list);
-                match list {
-                    List::One(one) => *list = List::Many(vec![mem::take(one), next]),
-                    List::Many(list) => list.push(next),
-                }
-            }
-        }
-    }
-
     /// Hands them over: who is the last that has them counts no references.
     pub(super) fn into_each(self) -> Each {
         match self.0.map(Arc::try_unwrap) {
@@ -47,6 +37,31 @@ impl Attachments {
             Some(Ok(List::Many(list))) => Each::Own(None, list.into_iter()),
             Some(Err(shared)) => Each::Shared(Self(Some(shared)), 0),
         }
+    }
+}
+
+impl Gathered {
+    /// Adds the next one.
+    pub(super) fn push(&mut self, next: Bytes) {
+        match &mut self.0 {
+            None => self.0 = Some(List::One(next)),
+            Some(List::One(one)) => self.0 = Some(List::Many(vec![mem::take(one), next])),
+            Some(List::Many(list)) => list.push(next),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.0 {
+            None => 0,
+            Some(List::One(_)) => 1,
+            Some(List::Many(list)) => list.len(),
+        }
+    }
+}
+
+impl From<Gathered> for Attachments {
+    fn from(gathered: Gathered) -> Self {
+        Self(gathered.0.map(Arc::new))
     }
 }
 
@@ -123,8 +138,10 @@ mod tests {
     fn they_are_handed_over_whether_somebody_else_has_them_or_not() {
         let all = [Bytes::from_static(b"a"), Bytes::from_static(b"b"), Bytes::from_static(b"c")];
         for count in 0..=all.len() {
-            let mut own = Attachments::NONE;
-            all[..count].iter().for_each(|attachment| own.push(attachment.clone()));
+            let mut gathered = Gathered::default();
+            all[..count].iter().for_each(|attachment| gathered.push(attachment.clone()));
+            assert_eq!(gathered.len(), count);
+            let own = Attachments::from(gathered);
             let shared = own.clone();
             for mut each in [shared.clone().into_each(), own.into_each(), shared.into_each()] {
                 for (at, expected) in all[..count].iter().enumerate() {

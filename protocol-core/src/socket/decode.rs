@@ -1,12 +1,16 @@
 //! From messages to packets.
 
 use alloc::boxed::Box;
+use core::mem;
 
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::attachments::Gathered;
 use super::parser::Contained;
-use super::{Attachments, Body, Codec, Event, Limits, Packet, msgpack, text};
+use super::text::{self, Outline};
+use super::{Body, Codec, Event, Limits, Packet, msgpack};
+use crate::Str;
 use crate::engine::packet::{Arrived, Message};
 
 /// Puts the packets of one connection together: text, then the attachments it announced (REFERENCE 3.1, 3.2).
@@ -56,9 +60,9 @@ enum State {
 #[derive(Debug)]
 struct Reconstruction {
     packet: Packet,
-    /// How many attachments it has announced.
-    expected: usize,
-    received: Attachments,
+    /// How many attachments are to come.
+    missing: usize,
+    received: Gathered,
     bytes: usize,
 }
 
@@ -114,16 +118,20 @@ pub enum DecodeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     IllegalPlaceholder,
+    InvalidAckId,
     InvalidPayload,
     NestingTooDeep,
+    ReservedEvent,
 }
 
 impl From<Fault> for DecodeError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::IllegalPlaceholder => Self::IllegalPlaceholder,
+            Fault::InvalidAckId => Self::InvalidAckId,
             Fault::InvalidPayload => Self::InvalidPayload,
             Fault::NestingTooDeep => Self::NestingTooDeep,
+            Fault::ReservedEvent => Self::ReservedEvent,
         }
     }
 }
@@ -146,32 +154,74 @@ impl Decoder {
     ///
     /// # Errors
     /// [`DecodeError`], for every violation of REFERENCE 3.2; and the same one again ever after.
-    pub fn push(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
-        self.push_arrived(message.into())
+    pub fn push(&mut self, mut message: Message) -> Result<Option<Packet>, DecodeError> {
+        let mut outline = Outline::default();
+        match self.scan(&message, 0, &mut outline) {
+            Ok(true) => Ok(Some(outline.into_packet(&mut message))),
+            Ok(false) => self.push_other(&mut message, 0),
+            Err(fault) => self.fail(fault),
+        }
     }
 
-    /// The same for a message where it arrived.
-    pub(crate) fn push_arrived(&mut self, arrived: Arrived) -> Result<Option<Packet>, DecodeError> {
-        let Arrived { message, start } = arrived;
-        let mut missing = 0;
-        let mut result = match (&mut self.state, message) {
-            (State::Ready, message) => match (&mut self.format, message) {
-                (Format::Text, Message::Text(text)) => text::decode(text, start, &self.limits, &mut missing),
-                (Format::Text, Message::Binary(_)) => Err(DecodeError::UnexpectedBinary),
-                (Format::Msgpack, Message::Text(_)) => Err(DecodeError::UnexpectedText),
-                (Format::Msgpack, Message::Binary(bytes)) => msgpack::decode(&bytes, &self.limits),
-                (Format::Custom(decoder), message) => {
-                    decoder.add(Arrived { message, start }.to_message(), &self.limits)
-                }
-            },
-            (State::Reconstructing(_), Message::Text(_)) => Err(DecodeError::UnexpectedText),
-            (State::Reconstructing(_), Message::Binary(next)) => self.attach(next),
-            (State::Failed(error), _) => Err(error.clone()),
-        };
-        if missing > 0 || result.is_err() {
-            self.leave_ready(&mut result, missing);
+    /// Whether a message that begins at `start` is a plain packet, which is left to be made. Otherwise it is for [`push_other`](Self::push_other).
+    ///
+    /// # Errors
+    /// For [`fail`](Self::fail).
+    #[inline(always)] // and so the places in it stay in registers
+    pub(super) fn scan(&self, message: &Message, start: usize, outline: &mut Outline) -> Result<bool, Fault> {
+        match (&self.state, &self.format, message) {
+            (State::Ready, Format::Text, Message::Text(text)) => outline.scan(text, start, &self.limits),
+            _ => Ok(false),
         }
-        result
+    }
+
+    /// Takes what is no plain packet, or comes while attachments are due, or after an error.
+    #[inline(never)]
+    pub(super) fn push_other(
+        &mut self,
+        message: &mut Message,
+        start: usize,
+    ) -> Result<Option<Packet>, DecodeError> {
+        match (&mut self.state, &mut self.format, message) {
+            (State::Reconstructing(_), _, Message::Binary(next)) => self.attach(mem::take(next)),
+            (State::Reconstructing(_), _, Message::Text(_)) => self.fail(DecodeError::UnexpectedText),
+            (State::Failed(error), _, _) => Err(error.clone()),
+            (State::Ready, Format::Text, Message::Text(text)) => self.decode_text(mem::take(text), start),
+            (State::Ready, Format::Text, Message::Binary(_)) => self.fail(DecodeError::UnexpectedBinary),
+            (State::Ready, Format::Msgpack, Message::Text(_)) => self.fail(DecodeError::UnexpectedText),
+            (State::Ready, Format::Msgpack, Message::Binary(bytes)) => {
+                msgpack::decode(bytes, &self.limits).or_else(|error| self.fail(error))
+            }
+            (State::Ready, Format::Custom(decoder), message) => {
+                let arrived = Arrived { message: message.take(), start };
+                decoder.add(arrived.to_message(), &self.limits).or_else(|error| self.fail(error))
+            }
+        }
+    }
+
+    fn decode_text(&mut self, text: Str, start: usize) -> Result<Option<Packet>, DecodeError> {
+        let mut missing = 0;
+        match text::decode(text, start, &self.limits, &mut missing) {
+            Ok(packet) if missing == 0 => Ok(Some(packet)),
+            Ok(packet) => {
+                self.state = State::Reconstructing(Box::new(Reconstruction {
+                    packet,
+                    missing,
+                    received: Gathered::default(),
+                    bytes: 0,
+                }));
+                Ok(None)
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Keeps the error for ever.
+    #[cold]
+    pub(super) fn fail(&mut self, error: impl Into<DecodeError>) -> Result<Option<Packet>, DecodeError> {
+        let error = error.into();
+        self.state = State::Failed(error.clone());
+        Err(error)
     }
 
     /// Whether a packet waits for attachments.
@@ -182,45 +232,24 @@ impl Decoder {
         }
     }
 
-    /// Keeps the packet until its attachments have come, or the error for ever.
-    //
-    // Apart from `push` and by reference, so that a complete packet is made where it is given back.
-    #[cold]
-    fn leave_ready(&mut self, result: &mut Result<Option<Packet>, DecodeError>, missing: usize) {
-        self.state = match result {
-            Err(error) => State::Failed(error.clone()),
-            Ok(packet) => {
-                let Some(packet) = packet.take() else { return };
-                State::Reconstructing(Box::new(Reconstruction {
-                    packet,
-                    expected: missing,
-                    received: Attachments::NONE,
-                    bytes: 0,
-                }))
-            }
-        };
-    }
-
     fn attach(&mut self, next: Bytes) -> Result<Option<Packet>, DecodeError> {
-        let State::Reconstructing(partial) = &mut self.state else {
-            return Err(DecodeError::UnexpectedBinary);
+        let State::Reconstructing(mut partial) = mem::replace(&mut self.state, State::Ready) else {
+            return self.fail(DecodeError::UnexpectedBinary);
         };
         partial.bytes = partial.bytes.saturating_add(next.len());
         if partial.bytes > self.limits.max_attachment_bytes {
-            return Err(DecodeError::AttachmentsTooLarge);
+            return self.fail(DecodeError::AttachmentsTooLarge);
         }
         partial.received.push(next);
-        if partial.received.len() < partial.expected {
+        partial.missing -= 1;
+        if partial.missing > 0 {
+            self.state = State::Reconstructing(partial);
             return Ok(None);
         }
-        let State::Reconstructing(complete) = core::mem::replace(&mut self.state, State::Ready) else {
-            return Err(DecodeError::UnexpectedBinary);
-        };
-        let Reconstruction { mut packet, received, .. } = *complete;
-        if let Body::Event(Event { args, .. }) | Body::Ack { args, .. } = &mut packet.body {
-            args.attach(received);
+        if let Body::Event(Event { args, .. }) | Body::Ack { args, .. } = &mut partial.packet.body {
+            args.attach(partial.received.into());
         }
-        Ok(Some(packet))
+        Ok(Some(partial.packet))
     }
 }
 
@@ -545,6 +574,40 @@ mod tests {
     }
 
     proptest! {
+        // Packets that are scanned before they are made, and those for which that gives up half-way.
+        #[test]
+        fn a_plain_packet_is_what_it_would_be_apart(
+            input in prop_oneof![
+                r#"[23](/[a-z?]{0,3},)?[0-9]{0,3}\["[a-zé]{0,20}(\\n)?"(,("[a-z é]{0,40}"|-?[1-9]|\{\}|\[\[\]\])){0,3}\]"#,
+                r#"[0-7]([0-9]-)?(/[a-z]{0,2},?)?[0-9]{0,2} ?\[ ?("(connect|a|a\\n|\\)"|7|null)?( ?, ?("[a-z \\n]{0,20}"|[0-9]{1,2}))*,? ?\]? ?"#,
+                r#"[0-7]([0-9]{1,2}-)?(/[a-z]{0,2},?)?([0-9]{0,2}|[0-9]{21}) ?\{?\}?"#,
+            ],
+            nesting in prop_oneof![Just(128_usize), 0_usize..3],
+        ) {
+            let limits = Limits { max_nesting: nesting, ..Limits::default() };
+            let mut missing = 0;
+            let apart = text::decode(input.as_str().into(), 0, &limits, &mut missing);
+            let expected = apart.map(|packet| (missing == 0).then_some(packet));
+            let mut decoder = Decoder::new(Codec::Text, limits.clone());
+            prop_assert_eq!(decoder.push(text(&input)), expected.clone());
+            // Behind the type of an Engine.IO packet, where the session leaves it.
+            let framed = Message::Text(["4", &input].concat().into());
+            let mut outline = Outline::default();
+            let scanned = Decoder::new(Codec::Text, limits).scan(&framed, 1, &mut outline);
+            match (scanned, &expected) {
+                (Ok(true), Ok(Some(packet))) => prop_assert_eq!(&outline.into_packet(&mut framed.clone()), packet),
+                (Ok(false), _) => {}
+                (Err(fault), Err(error)) => prop_assert_eq!(&DecodeError::from(fault), error),
+                (scanned, _) => prop_assert!(false, "{scanned:?}, but {expected:?}"),
+            }
+            // It ends in the same state, too.
+            if let Err(error) = expected {
+                prop_assert_eq!(decoder.push(text("2[\"a\"]")), Err(error));
+            } else if missing > 0 {
+                prop_assert_eq!(decoder.push(text("2[\"a\"]")), Err(DecodeError::UnexpectedText));
+            }
+        }
+
         #[test]
         fn no_sequence_of_messages_panics(messages in proptest::collection::vec(any_message(), 1..8)) {
             let mut decoder = decoder();

@@ -20,12 +20,21 @@ pub trait FromArgs: Sized {
 }
 
 impl<T: DeserializeOwned> FromArgs for T {
+    #[inline(always)] // as `Args::decode`
     fn from_args(args: &Args) -> Result<Self, ArgsError> {
-        args.decode().or_else(|error| match args.mended() {
-            // A copy, of which nothing can be borrowed.
-            Some(mended) => mended.decode(),
-            None => Err(error),
-        })
+        match args.decode() {
+            Ok(value) => Ok(value),
+            Err(error) => decode_mended(args, error),
+        }
+    }
+}
+
+#[cold]
+fn decode_mended<T: DeserializeOwned>(args: &Args, error: ArgsError) -> Result<T, ArgsError> {
+    match args.mended() {
+        // A copy, of which nothing can be borrowed.
+        Some(mended) => mended.decode(),
+        None => Err(error),
     }
 }
 

@@ -18,6 +18,7 @@ use core::time::Duration;
 use serde::Serialize;
 
 use super::acks::Acks;
+use super::text::Outline;
 pub use super::{AckError, Slot};
 use super::{
     Args, Body, Codec, DecodeError, Decoder, DisconnectReason, EncodeError, Encoded, Limits, Nsp, Packet,
@@ -210,48 +211,79 @@ impl<W> Connection<W> {
         config: &Config,
         now: Instant,
     ) -> Result<(), ProtocolError> {
-        self.handle_arrived(message.into(), config, now)
+        self.handle_arrived(&mut message.into(), config, now)
     }
 
-    /// The same for a message where it arrived.
+    /// The same for a message where it arrived, which it leaves.
     pub(crate) fn handle_arrived(
         &mut self,
-        message: Arrived,
+        arrived: &mut Arrived,
         config: &Config,
         now: Instant,
     ) -> Result<(), ProtocolError> {
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
-        let packet = decoder.push_arrived(message)?;
-        self.attachment_deadline = match packet {
-            Some(_) => None,
-            None => self.attachment_deadline.or(Some(now + config.attachment_timeout)),
-        };
-        packet.map_or(Ok(()), |packet| self.handle_packet(packet, config))
+        let mut outline = Outline::default();
+        match decoder.scan(&arrived.message, arrived.start, &mut outline) {
+            Ok(true) => self.handle_plain(outline, &mut arrived.message),
+            Ok(false) => self.handle_other(arrived, config, now),
+            Err(fault) => decoder.fail(fault).map(drop).map_err(Into::into),
+        }
     }
 
-    fn handle_packet(&mut self, packet: Packet, config: &Config) -> Result<(), ProtocolError> {
-        let Packet { nsp, body } = packet;
+    #[inline(always)] // and so its event is made where it waits
+    fn handle_plain(&mut self, outline: Outline, message: &mut Message) -> Result<(), ProtocolError> {
+        let index = self.joined(outline.nsp())?;
+        let socket = &mut self.sockets[index];
+        if outline.is_event() {
+            self.events.push_back(Event::Emit { slot: socket.slot, event: outline.into_event(message) });
+        } else {
+            let (id, args) = outline.into_ack(message);
+            Self::handle_ack(socket, id, args, &mut self.events);
+        }
+        Ok(())
+    }
+
+    /// Takes what is no plain packet.
+    #[inline(never)]
+    fn handle_other(
+        &mut self,
+        arrived: &mut Arrived,
+        config: &Config,
+        now: Instant,
+    ) -> Result<(), ProtocolError> {
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        let Some(Packet { nsp, body }) = decoder.push_other(&mut arrived.message, arrived.start)? else {
+            self.attachment_deadline = self.attachment_deadline.or(Some(now + config.attachment_timeout));
+            return Ok(());
+        };
+        self.attachment_deadline = None;
         if let Body::Connect(auth) = body {
             return self.handle_connect(&nsp, auth, config);
         }
-        let (name, _) = self.split_query(&nsp);
-        let joined = |socket: &Socket<W>| *socket.nsp == *name && socket.state == State::Joined;
-        let Some(index) = self.sockets.iter().position(joined) else {
-            return Err(ProtocolError::NotConnected(nsp.detached()));
-        };
+        let index = self.joined(&nsp)?;
         let socket = &mut self.sockets[index];
         match body {
             Body::Event(event) => self.events.push_back(Event::Emit { slot: socket.slot, event }),
-            Body::Ack { id, args } => {
-                if let Some(waiter) = id.and_then(|id| socket.acks.take(id)) {
-                    self.events.push_back(Event::Acked { waiter, args });
-                }
-            }
+            Body::Ack { id, args } => Self::handle_ack(socket, id, args, &mut self.events),
             Body::Unnamed => {}
             Body::Disconnect => self.remove(index, DisconnectReason::ClientNamespaceDisconnect),
             Body::Connect(_) | Body::ConnectError(_) => return Err(ProtocolError::Unexpected),
         }
         Ok(())
+    }
+
+    fn handle_ack(socket: &mut Socket<W>, id: Option<AckId>, args: Args, events: &mut VecDeque<Event<W>>) {
+        if let Some(waiter) = id.and_then(|id| socket.acks.take(id)) {
+            events.push_back(Event::Acked { waiter, args });
+        }
+    }
+
+    /// Which of the sockets has joined a namespace.
+    fn joined(&self, nsp: &Nsp) -> Result<usize, ProtocolError> {
+        let (name, _) = self.split_query(nsp);
+        let joined = |socket: &Socket<W>| *socket.nsp == *name && socket.state == State::Joined;
+        let not_connected = || ProtocolError::NotConnected(nsp.detached());
+        self.sockets.iter().position(joined).ok_or_else(not_connected)
     }
 
     fn handle_connect(
@@ -456,6 +488,21 @@ impl<W> Connection<W> {
             self.events = VecDeque::new();
         }
         Some(event)
+    }
+
+    /// Moves all of them behind what is in `events`. Whether there were any. Costs a copy of each, unless they are many and
+    /// nothing is there.
+    pub fn drain_events(&mut self, events: &mut VecDeque<Event<W>>) -> bool {
+        let any = self.has_event();
+        if events.is_empty() && self.events.len() > IDLE_EVENTS {
+            *events = core::mem::take(&mut self.events);
+            return any;
+        }
+        events.append(&mut self.events);
+        if self.events.capacity() > IDLE_EVENTS {
+            self.events = VecDeque::new();
+        }
+        any
     }
 
     /// Whether [`poll_event`](Self::poll_event) would return something.

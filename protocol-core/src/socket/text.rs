@@ -5,24 +5,103 @@
 //! back rounded).
 
 use alloc::string::String;
+use core::ops::Range;
 
 use super::args::Args;
-use super::decode::DecodeError;
+use super::decode::{DecodeError, Fault};
 use super::json::{Kind, List, Scanner};
 use super::packet::Name;
 use super::{Body, Event, Limits, Nsp, Packet, Payload, is_reserved, is_reserved_event, placeholder};
+use crate::engine::packet::Message;
 use crate::{AckId, Str};
 
-/// Decodes a text message, which begins at `start`. Sets `missing` to the number of attachments that the packet lacks.
+/// What nearly every message is: an event or an answer to one, with data and without attachments, and a name that reads as
+/// it is written. Where everything is in its text.
 //
-// There always is a packet. It comes as `Decoder::push` gives it away, so that it is not moved from one result to another.
-#[inline]
+// Scanning is apart from making the packet, is inlined, and fails with one byte: so the places stay in registers, and the packet
+// is made where it stays. To move one that has just been written costs as much as to scan a short one.
+#[derive(Default)]
+pub(super) struct Outline {
+    head: Head,
+    list: List,
+    named: bool,
+    /// The name of an event.
+    name: Range<u32>,
+}
+
+/// What is between the type of a packet, or its number of attachments, and its data.
+#[derive(Default)]
+struct Head {
+    nsp: Nsp,
+    ack: Option<AckId>,
+    /// Where it ends.
+    end: usize,
+}
+
+impl Outline {
+    /// Whether a text, which begins at `start`, is one. Otherwise it is for [`decode`].
+    #[inline(always)]
+    pub(super) fn scan(&mut self, text: &Str, start: usize, limits: &Limits) -> Result<bool, Fault> {
+        let bytes = text.as_bytes();
+        self.named = match bytes.get(start) {
+            Some(b'2') => true,
+            Some(b'3') => false,
+            _ => return Ok(false),
+        };
+        self.head.end = start + 1;
+        if bytes.get(self.head.end) != Some(&b'[') {
+            self.head = head(text, start + 1)?;
+            if self.head.end == text.len() {
+                return Ok(false);
+            }
+        }
+        Scanner::new(text, self.head.end, limits.nesting(), None).list(self.named, &mut self.list)?;
+        if self.named {
+            let Some(name) = plain_name(bytes, &self.list)? else { return Ok(false) };
+            self.name = name;
+        }
+        Ok(true)
+    }
+
+    /// The packet, which keeps the text that was scanned.
+    #[inline(always)]
+    pub(super) fn into_packet(mut self, message: &mut Message) -> Packet {
+        let nsp = core::mem::take(&mut self.head.nsp);
+        if self.named {
+            return Packet { nsp, body: Body::Event(self.into_event(message)) };
+        }
+        let (id, args) = self.into_ack(message);
+        Packet { nsp, body: Body::Ack { id, args } }
+    }
+
+    pub(super) fn nsp(&self) -> &Nsp {
+        &self.head.nsp
+    }
+
+    /// Whether it is an event, and not an answer to one.
+    pub(super) fn is_event(&self) -> bool {
+        self.named
+    }
+
+    #[inline(always)]
+    pub(super) fn into_event(self, message: &mut Message) -> Event {
+        let args = Args::json(message.take_text(), self.list);
+        Event { ack: self.head.ack, name: Name::Slice(self.name), args }
+    }
+
+    #[inline(always)]
+    pub(super) fn into_ack(self, message: &mut Message) -> (Option<AckId>, Args) {
+        (self.head.ack, Args::json(message.take_text(), self.list))
+    }
+}
+
+/// Decodes a text message, which begins at `start`. Sets `missing` to the number of attachments that the packet lacks.
 pub(super) fn decode(
     text: Str,
     start: usize,
     limits: &Limits,
     missing: &mut usize,
-) -> Result<Option<Packet>, DecodeError> {
+) -> Result<Packet, DecodeError> {
     let bytes = text.as_bytes();
     let kind = match bytes.get(start) {
         Some(kind @ b'0'..=b'6') => *kind,
@@ -33,6 +112,33 @@ pub(super) fn decode(
     if let b'5' | b'6' = kind {
         attachments = Some(attachment_count(&bytes[at..], limits, &mut at)?);
     }
+    let Head { nsp, ack, end: at } = head(&text, at)?;
+    *missing = attachments.unwrap_or(0);
+    let body = match kind {
+        b'0' if at == text.len() => Body::Connect(None),
+        b'1' if at == text.len() => Body::Disconnect,
+        b'2' | b'5' if at == text.len() => Body::Unnamed,
+        b'3' | b'6' if at == text.len() => Body::Ack { id: ack, args: Args::default() },
+        b'4' if at == text.len() => Body::ConnectError(None),
+        b'2' | b'5' => {
+            let (text, list) = list(text, at, limits, attachments, true)?;
+            Body::Event(Event { ack, name: name(&text, &list)?, args: Args::json(text, list) })
+        }
+        b'3' | b'6' => {
+            let (text, list) = list(text, at, limits, attachments, false)?;
+            Body::Ack { id: ack, args: Args::json(text, list) }
+        }
+        b'0' => Body::Connect(Some(payload(&text, at, limits, &[Kind::Object])?)),
+        b'1' => return Err(DecodeError::InvalidPayload),
+        _ => Body::ConnectError(Some(payload(&text, at, limits, &[Kind::Object, Kind::String])?)),
+    };
+    Ok(Packet { nsp, body })
+}
+
+/// The head that begins at `at`.
+#[inline(never)] // most messages have none
+fn head(text: &Str, mut at: usize) -> Result<Head, Fault> {
+    let bytes = text.as_bytes();
     let nsp = if bytes.get(at) == Some(&b'/') {
         let name = &text[at..];
         let (name, length) = match name.find(',') {
@@ -48,55 +154,7 @@ pub(super) fn decode(
         Some(b'0'..=b'9') => Some(ack_id(&text[at..], &mut at)?),
         _ => None,
     };
-    *missing = attachments.unwrap_or(0);
-    // Whatever is made here is made where it stays: to move a packet that has just been written costs as much as to scan
-    // a short one.
-    if at == text.len() {
-        let body = match kind {
-            b'0' => Body::Connect(None),
-            b'1' => Body::Disconnect,
-            b'2' | b'5' => Body::Unnamed,
-            b'3' | b'6' => Body::Ack { id: ack, args: Args::default() },
-            _ => Body::ConnectError(None),
-        };
-        return Ok(Some(Packet { nsp, body }));
-    }
-    match kind {
-        b'2' | b'5' => {
-            let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
-            let mut list = List::default();
-            scanner.list(true, &mut list)?;
-            if scanner.irregular() {
-                let (text, list) = usual_list(&text[at..], limits, attachments, true)?;
-                let name = name(&text, &list)?;
-                return Ok(Some(Packet {
-                    nsp,
-                    body: Body::Event(Event { ack, name, args: Args::json(text, list) }),
-                }));
-            }
-            let name = name(&text, &list)?;
-            Ok(Some(Packet { nsp, body: Body::Event(Event { ack, name, args: Args::json(text, list) }) }))
-        }
-        b'3' | b'6' => {
-            let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
-            let mut list = List::default();
-            scanner.list(false, &mut list)?;
-            if scanner.irregular() {
-                let (text, list) = usual_list(&text[at..], limits, attachments, false)?;
-                return Ok(Some(Packet { nsp, body: Body::Ack { id: ack, args: Args::json(text, list) } }));
-            }
-            Ok(Some(Packet { nsp, body: Body::Ack { id: ack, args: Args::json(text, list) } }))
-        }
-        b'0' => {
-            let payload = payload(&text, at, limits, &[Kind::Object])?;
-            Ok(Some(Packet { nsp, body: Body::Connect(Some(payload)) }))
-        }
-        b'1' => Err(DecodeError::InvalidPayload),
-        _ => {
-            let payload = payload(&text, at, limits, &[Kind::Object, Kind::String])?;
-            Ok(Some(Packet { nsp, body: Body::ConnectError(Some(payload)) }))
-        }
-    }
+    Ok(Head { nsp, ack, end: at })
 }
 
 fn attachment_count(bytes: &[u8], limits: &Limits, at: &mut usize) -> Result<usize, DecodeError> {
@@ -117,10 +175,10 @@ fn attachment_count(bytes: &[u8], limits: &Limits, at: &mut usize) -> Result<usi
 }
 
 /// The number that `text` begins with.
-fn ack_id(text: &str, at: &mut usize) -> Result<AckId, DecodeError> {
+fn ack_id(text: &str, at: &mut usize) -> Result<AckId, Fault> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     *at += digits;
-    text[..digits].parse().map(AckId).map_err(|_| DecodeError::InvalidAckId)
+    text[..digits].parse().map(AckId).map_err(|_| Fault::InvalidAckId)
 }
 
 fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Payload, DecodeError> {
@@ -132,20 +190,28 @@ fn payload(text: &Str, at: usize, limits: &Limits, kinds: &[Kind]) -> Result<Pay
 }
 
 /// The name of an event.
-#[inline(always)] // its result would go through memory
 fn name(text: &str, list: &List) -> Result<Name, DecodeError> {
+    Ok(match plain_name(text.as_bytes(), list)? {
+        Some(name) => Name::Slice(name),
+        None => name_apart(&text[list.name_start..list.name_end])?,
+    })
+}
+
+/// Where the name of an event is, unless it has escapes.
+#[inline(always)]
+fn plain_name(bytes: &[u8], list: &List) -> Result<Option<Range<u32>>, Fault> {
     let quotes = match list.name {
-        Some(Kind::String) if list.name_escaped => return name_apart(&text[list.name_start..list.name_end]),
+        Some(Kind::String) if list.name_escaped => return Ok(None),
         Some(Kind::String) => 1,
         Some(Kind::Number) => 0,
-        _ => return Err(DecodeError::InvalidPayload),
+        _ => return Err(Fault::InvalidPayload),
     };
     let (start, end) = (list.name_start + quotes, list.name_end - quotes);
-    if is_reserved(&text.as_bytes()[start..end]) {
-        return Err(DecodeError::ReservedEvent);
+    if is_reserved(&bytes[start..end]) {
+        return Err(Fault::ReservedEvent);
     }
     // The list ends after its name, and that it ends below 4 GiB has been checked.
-    Ok(Name::Slice(start as u32..end as u32))
+    Ok(Some(start as u32..end as u32))
 }
 
 /// A name with escapes.
@@ -155,18 +221,24 @@ fn name_apart(quoted: &str) -> Result<Name, DecodeError> {
     if is_reserved_event(&name) { Err(DecodeError::ReservedEvent) } else { Ok(Name::Apart(name.into())) }
 }
 
-/// An argument list, which has been checked, with its placeholders in the usual spelling.
-#[cold]
-fn usual_list(
-    list: &str,
+/// The argument list at `at`, in a text with its placeholders in the usual spelling.
+fn list(
+    text: Str,
+    at: usize,
     limits: &Limits,
     attachments: Option<usize>,
     named: bool,
 ) -> Result<(Str, List), DecodeError> {
-    let usual = placeholder::normalise(list, attachments.unwrap_or(0))?;
-    let mut found = List::default();
-    Scanner::new(&usual, 0, limits.nesting(), None).list(named, &mut found)?;
-    Ok((usual.into(), found))
+    let mut list = List::default();
+    let mut scanner = Scanner::new(&text, at, limits.nesting(), attachments);
+    scanner.list(named, &mut list)?;
+    if !scanner.irregular() {
+        return Ok((text, list));
+    }
+    let usual = placeholder::normalise(&text[at..], attachments.unwrap_or(0))?;
+    let mut list = List::default();
+    Scanner::new(&usual, 0, limits.nesting(), None).list(named, &mut list)?;
+    Ok((usual.into(), list))
 }
 
 /// The text of a JSON string.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use socketio_driver::runtime::Runtime;
 use socketio_driver::{Ack, AckError, AckSender, BufferLimits, Bytes, DisconnectReason, EmitError, Socket};
-use socketio_tests::client::{How, event_packet};
+use socketio_tests::client::{Frame, How, event_packet};
 use socketio_tests::io::timeout;
 use socketio_tests::on_every_runtime;
 use socketio_tests::stage::{Log, PATIENCE, SETTLED, Stage};
@@ -161,6 +161,52 @@ async fn a_sender_that_waits_goes_at_the_pace_of_its_client(rt: Arc<dyn Runtime>
     futures_util::join!(sender, reader);
     assert!(socket.is_connected());
     stage.is_empty_after((c, socket)).await;
+}
+
+async fn answers_to_what_came_in_one_read_do_not_fill_the_queue(rt: Arc<dyn Runtime>) {
+    let stage =
+        Stage::with(rt, |options| options.send_buffer(BufferLimits { max_frames: 8, max_bytes: 1000 })).await;
+    stage.server.on("a", async |_: Socket, number: u32| Ack(number));
+    stage.server.on("b", async |_: Socket, bytes: Bytes| Ack(bytes.len()));
+    let mut c = stage.joined().await;
+    let text = |number: u32| Frame::text(&format!(r#"42{number}["a",{number}]"#));
+    c.ws().send_all(&(0..50).map(text).collect::<Vec<_>>()).await.unwrap();
+    for number in 0..50 {
+        c.expect(&format!("3{number}[{number}]")).await;
+    }
+    let binary = |number: u32| {
+        let head = format!(r#"451-{number}["b",{{"_placeholder":true,"num":0}}]"#);
+        [Frame::text(&head), Frame::Binary(vec![0; 3])]
+    };
+    c.ws().send_all(&(0..50).flat_map(binary).collect::<Vec<_>>()).await.unwrap();
+    for number in 0..50 {
+        c.expect(&format!("3{number}[3]")).await;
+    }
+    stage.is_empty_after(c).await;
+}
+
+async fn nothing_that_came_with_it_is_heard_after_a_socket_was_sent_away(rt: Arc<dyn Runtime>) {
+    let stage = Stage::new(rt).await;
+    let log = Log::default();
+    let (seen, left) = (log.clone(), log.clone());
+    stage.server.on("n", move |socket: Socket, number: u32| {
+        seen.add(number);
+        if number == 2 {
+            socket.disconnect();
+        }
+        async {}
+    });
+    stage.server.on_disconnect(move |_: Socket, reason: DisconnectReason| {
+        left.add(reason);
+        async {}
+    });
+    for how in [How::Polling, How::Websocket] {
+        let mut c = stage.joined_by(how).await;
+        c.send_all(&(0..20).map(|number| format!(r#"2["n",{number}]"#)).collect::<Vec<_>>()).await;
+        log.expect(&stage, &["0", "1", "2", "server namespace disconnect"]).await;
+        c.expect("1").await;
+        stage.is_empty_after(c).await;
+    }
 }
 
 /// More than the system and the queue take together.
@@ -578,6 +624,8 @@ on_every_runtime!(
     a_volatile_message_that_asks_fails_where_nobody_listens,
     a_volatile_message_is_dropped_where_nobody_listens,
     a_websocket_that_is_not_read_fills_its_queue_and_no_more,
+    answers_to_what_came_in_one_read_do_not_fill_the_queue,
+    nothing_that_came_with_it_is_heard_after_a_socket_was_sent_away,
     events_that_pile_up_in_handlers_are_bounded_and_none_is_lost,
     handlers_that_all_wait_for_their_client_do_not_lock_it_out,
     of_the_latest_a_slow_client_gets_the_newest,

@@ -141,8 +141,9 @@ impl Pump {
         }
         socket.namespace().insert(socket);
         let accepted = self.cell.pump(|peer| {
-            let missed =
-                missed.into_iter().try_for_each(|event| peer.send(socket.slot(), event, Delivery::Reliable));
+            let missed = missed
+                .into_iter()
+                .try_for_each(|mut event| peer.send(socket.slot(), &mut event, Delivery::Reliable));
             if missed == Err(SendError::Full) {
                 // More than can be sent at once. Half of it would be a gap.
                 peer.give_up(self.cell.hub.now());

@@ -1,5 +1,6 @@
 //! Events: each begins its handlers, in the order of arrival.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context;
 
@@ -36,6 +37,25 @@ impl Pump {
         }
     }
 
+    /// Begins what events ask for, one after the other, or lets them wait. Those that have handlers are looked at where they are.
+    pub(super) fn begin_all(&mut self, events: &mut VecDeque<protocol::Event<Waiter>>, cx: &mut Context<'_>) {
+        while let Some(event) = events.front() {
+            if let protocol::Event::Emit { slot, event } = event
+                && self.has_room()
+            {
+                self.receive(*slot, event, cx);
+                events.pop_front();
+            } else if let Some(event) = events.pop_front() {
+                self.dispatch(Event::Socket(event), cx);
+            }
+        }
+    }
+
+    /// Whether an event need not wait.
+    fn has_room(&self) -> bool {
+        self.backlog.is_empty() && self.tasks.len() < MAX_RUNNING_HANDLERS
+    }
+
     /// Begins what an event asks for, unless too much was begun and has not ended. What a client did waits its turn;
     /// the end of a socket or of everything, which it did not ask for, waits for nothing.
     fn begin_or_queue(&mut self, event: protocol::Event<Waiter>, cx: &mut Context<'_>) {
@@ -46,7 +66,7 @@ impl Pump {
         };
         if is_end {
             self.flush_backlog(cx);
-        } else if !self.backlog.is_empty() || self.tasks.len() >= MAX_RUNNING_HANDLERS {
+        } else if !self.has_room() {
             self.backlog.push(event);
             if self.backlog.is_full() {
                 self.cell.set_congested(true);
@@ -112,7 +132,7 @@ impl Pump {
         }
         let tables = self.tables.get_or_insert_with(|| Tables::of(socket));
         for table in tables.iter() {
-            table.any_tasks(socket, event).for_each(|task| drop(self.tasks.start(task, cx)));
+            table.any_tasks(socket, event).for_each(|task| self.tasks.start_handler(task, cx));
         }
         if tables.iter().any(|table| table.has_event_middlewares()) {
             let screening = dispatch::screen(tables.clone().into_inner(), socket.clone(), event.clone());
@@ -163,7 +183,7 @@ impl Pump {
 fn deliver(tasks: &mut Tasks, socket: &Socket, tables: &Tables, event: &packet::Event, cx: &mut Context<'_>) {
     let ask = event.ack.map(|id| Wanted::new(id, tables.iter().map(|table| table.count(event.name())).sum()));
     for table in tables.iter() {
-        table.event_tasks(socket, event, &ask).for_each(|task| drop(tasks.start(task, cx)));
+        table.event_tasks(socket, event, &ask).for_each(|task| tasks.start_handler(task, cx));
     }
     // `tables` keeps what is taken away here until the locks are released.
     if tables.iter().any(|table| table.has_spent(event)) {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use socketio_core::engine::Transport;
+use socketio_core::engine::packet::Frame;
 use socketio_core::engine::server::{EngineEvent, Input};
 use socketio_core::peer::Output;
 use socketio_core::socket::server::{self as protocol, ProtocolError, Slot};
@@ -149,22 +150,24 @@ impl Pump {
     /// Tells the core what happened, and carries out what it has to say. Frames go to their websocket at once; the rest,
     /// and what has to be compressed, follows without the lock.
     fn drain(&mut self, scratch: &mut Scratch, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Scratch { inputs, outputs, engine_events } = scratch;
+        let Scratch { inputs, outputs, events, engine_events } = scratch;
         let mut moved = false;
         let mut due = false;
         loop {
             let before = self.websockets.len();
             let next = self.cell.turn(&mut self.websockets, |peer, websockets| {
+                // What handlers answered to one batch leaves before there is more of it.
+                moved |= lend_frames(peer, websockets);
                 inputs.drain(..inputs.len().min(MAX_BATCH)).for_each(|input| peer.handle(input, now));
                 if due {
                     peer.handle_timeout(now);
                 }
-                let compresses = websockets.iter().any(Ws::compresses);
                 while outputs.len() < MAX_BATCH {
                     // Nearly all there is are frames, and those are had for less where there is nothing else to do.
-                    while !compresses && let Some((lane, frame, compression)) = peer.poll_frame() {
+                    moved |= lend_frames(peer, websockets);
+                    if peer.drain_events(events) {
                         moved = true;
-                        queue(websockets, lane, |ws| ws.queue(&frame, compression));
+                        break;
                     }
                     let Some(output) = peer.poll_output() else { break };
                     moved = true;
@@ -174,7 +177,8 @@ impl Pump {
                 }
                 engine_events.extend(std::iter::from_fn(|| peer.poll_engine_event()));
                 // What is due comes behind all that there is to do.
-                if inputs.is_empty() && outputs.is_empty() { peer.poll_timeout() } else { None }
+                let is_idle = inputs.is_empty() && outputs.is_empty() && events.is_empty();
+                if is_idle { peer.poll_timeout() } else { None }
             });
             self.show(engine_events);
             self.next = next.flatten();
@@ -184,10 +188,11 @@ impl Pump {
             }
             // What arrived in time may be what a deadline waits for.
             due = inputs.is_empty() && self.next.is_some_and(|at| at <= now);
-            if outputs.is_empty() && inputs.is_empty() && !due {
+            if outputs.is_empty() && events.is_empty() && inputs.is_empty() && !due {
                 return moved;
             }
             outputs.drain(..).for_each(|output| self.perform(output, cx, now));
+            self.begin_all(events, cx);
         }
     }
 
@@ -336,6 +341,21 @@ fn queue(websockets: &mut [Ws], lane: Lane, act: impl FnOnce(&mut Ws)) {
     }
 }
 
+/// Queues the frames that come next on their websockets, unless they have to be compressed. Returns whether there were any.
+fn lend_frames(peer: &mut Recorded, websockets: &mut [Ws]) -> bool {
+    if websockets.iter().any(Ws::compresses) {
+        return false;
+    }
+    let mut lent = false;
+    let mut lend = |lane, frame: &Frame, compression| {
+        queue(websockets, lane, |ws| ws.queue(frame, compression));
+    };
+    while peer.lend_frame(&mut lend).is_some() {
+        lent = true;
+    }
+    lent
+}
+
 /// Queues a frame on a websocket that does not compress. Returns false if there is something else to do.
 fn queue_plain(websockets: &mut [Ws], output: &Output<Waiter>) -> bool {
     let Output::WsSend(lane, frame, compression) = output else { return false };
@@ -346,8 +366,9 @@ fn queue_plain(websockets: &mut [Ws], output: &Output<Waiter>) -> bool {
     true
 }
 
-/// Inputs told to the core at once, and outputs taken from it before they are carried out. What handlers answer to a few
-/// is freed before the next few are answered, so that the allocator and the cache give out the same memory again.
+/// Inputs told to the core at once, and outputs taken from it before they are carried out; events, which a POST may bring
+/// any number of, are taken all together. What handlers answer to a few is freed before the next few are answered, so that
+/// the allocator and the cache give out the same memory again.
 const MAX_BATCH: usize = 6;
 
 /// Rounds before other tasks get a turn.

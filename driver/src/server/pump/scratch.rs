@@ -1,9 +1,11 @@
 //! Lists that a turn fills and empties: kept by the thread, so that an idle client owns none.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 
 use socketio_core::engine::server::{EngineEvent, Input};
 use socketio_core::peer::Output;
+use socketio_core::socket::server as protocol;
 
 use crate::ack::Waiter;
 
@@ -14,6 +16,8 @@ pub(super) struct Scratch {
     pub(super) inputs: Vec<Input>,
     /// Of the core.
     pub(super) outputs: Vec<Output<Waiter>>,
+    /// Of its sockets, all of them behind what is in `outputs`.
+    pub(super) events: VecDeque<protocol::Event<Waiter>>,
     /// For who watches.
     pub(super) engine_events: Vec<EngineEvent>,
 }
@@ -26,8 +30,10 @@ impl Scratch {
 
     /// For whichever client is next on this thread.
     pub(super) fn give_back(mut self: Box<Self>) {
+        debug_assert!(self.outputs.is_empty() && self.events.is_empty(), "all of it is carried out");
         self.inputs.clear();
-        if self.inputs.capacity().max(self.engine_events.capacity()) <= MAX_KEPT {
+        let largest = self.inputs.capacity().max(self.events.capacity()).max(self.engine_events.capacity());
+        if largest <= MAX_KEPT {
             SCRATCH.set(Some(self));
         }
     }
@@ -38,5 +44,5 @@ thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
-/// As many as the frames that are plausible in one read.
+/// As many as the frames that are plausible in one read. Events are larger, and so many come only in a POST.
 const MAX_KEPT: usize = 1024;

@@ -24,10 +24,23 @@ impl Tasks {
         match task.as_mut().poll(cx) {
             Poll::Ready(done) => Some(done),
             Poll::Pending => {
-                self.0.get_or_insert_default().push(task);
+                self.keep(task);
                 None
             }
         }
+    }
+
+    /// The same for a handler, which comes to nothing but its end.
+    #[inline]
+    pub(super) fn start_handler(&mut self, mut task: Task, cx: &mut Context<'_>) {
+        match task.as_mut().poll(cx) {
+            Poll::Ready(done) => debug_assert!(matches!(done, Done::Handler), "it is to be finished"),
+            Poll::Pending => self.keep(task),
+        }
+    }
+
+    fn keep(&mut self, task: Task) {
+        self.0.get_or_insert_default().push(task);
     }
 
     /// What the next one comes to, if one has ended.

@@ -264,6 +264,17 @@ impl Session {
         self.buffer.offer(frames, bytes, compression, &self.config.buffer)
     }
 
+    /// Whether a message of so many frames, `bytes` long in all, may be [queued](Self::queue) now.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub(crate) fn admit(&mut self, frames: usize, bytes: usize) -> Result<(), SendError> {
+        if !self.is_open() {
+            return Err(SendError::Closed);
+        }
+        self.buffer.admit(frames, bytes, &self.config.buffer)
+    }
+
     /// Queues frames even in a full queue: for news that must not get lost, and that something else bounds.
     pub(crate) fn send_past_limit(&mut self, frames: impl Iterator<Item = Frame>, compression: Compression) {
         if self.is_open() {
@@ -271,7 +282,8 @@ impl Session {
         }
     }
 
-    fn queue(&mut self, frame: Frame, compression: Compression) {
+    #[inline]
+    pub(crate) fn queue(&mut self, frame: Frame, compression: Compression) {
         self.observed.note_created(&frame);
         self.buffer.push(frame, compression);
     }
@@ -318,7 +330,7 @@ impl Session {
         &mut self,
         input: Input,
         now: Instant,
-        mut hear: impl FnMut(&mut VecDeque<Output>, Arrived),
+        mut hear: impl FnMut(&mut VecDeque<Output>, &mut Arrived),
     ) {
         match input {
             Input::Poll(lane) => self.handle_poll(lane),
@@ -388,15 +400,23 @@ impl Session {
         self.poll_queued()
     }
 
-    /// The next frame for the websocket, where frames are all there is to hand out: `None` while anything else comes first.
-    /// For a driver that has frames written by somebody who can do nothing else.
-    pub fn poll_frame(&mut self) -> Option<(Lane, Frame, Compression)> {
-        if !self.outputs.is_empty() || !matches!(self.link, Link::Websocket { .. }) {
+    /// Lends the next frame for the websocket, where frames are all there is to hand out: `None` while anything else comes
+    /// first. For a driver that copies frames into what it writes, or has them written by somebody who can do nothing else.
+    pub fn lend_frame<R>(&mut self, borrow: impl FnOnce(Lane, &Frame, Compression) -> R) -> Option<R> {
+        let Link::Websocket { current, .. } = &mut self.link else { return None };
+        if !self.outputs.is_empty() || !current.has_room() {
             return None;
         }
-        let Output::WsSend(lane, frame, compression) = self.transmit()? else { return None };
+        let (frame, compression) = self.buffer.first()?;
+        current.hand_out(frame);
+        let result = match frame.to_wire(self.format.revision, current.binary) {
+            None => borrow(current.lane, frame, compression),
+            Some(frame) => borrow(current.lane, &frame, compression),
+        };
+        self.observed.note_flushed([frame].into_iter(), self.buffer.is_last());
+        self.buffer.drop_first();
         self.announce_room();
-        Some((lane, frame, compression))
+        Some(result)
     }
 
     /// The answer to an HTTP request, if there is one: for a driver whose request waits right here, and that would only
@@ -474,14 +494,14 @@ impl Session {
         packet: Result<Packet, DecodeError>,
         from: Transport,
         now: Instant,
-        hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
+        hear: &mut impl FnMut(&mut VecDeque<Output>, &mut Arrived),
     ) -> Result<(), CloseReason> {
         let packet = match packet {
             Ok(Packet::Close) if from == Transport::Polling => return Err(CloseReason::TransportClose),
             // A session that is closing listens to nothing else (REFERENCE 1.15).
             _ if self.closing.is_some() => return Ok(()),
             Ok(Packet::Message(message)) => {
-                self.handle_message(message.into(), now, hear);
+                self.handle_message(&mut message.into(), now, hear);
                 return Ok(());
             }
             packet => packet.map_err(|_| CloseReason::ParseError)?,
@@ -514,9 +534,9 @@ impl Session {
 
     fn handle_message(
         &mut self,
-        message: Arrived,
+        message: &mut Arrived,
         now: Instant,
-        hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
+        hear: &mut impl FnMut(&mut VecDeque<Output>, &mut Arrived),
     ) {
         // As in `handle_packet`.
         if self.closing.is_some() {

@@ -53,11 +53,11 @@ impl Session {
         lane: Lane,
         body: Bytes,
         now: Instant,
-        hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
+        hear: &mut impl FnMut(&mut VecDeque<Output>, &mut Arrived),
     ) {
         let Some(posting) = self.take_posting(lane) else { return };
-        let mut packets = self.format.decode_post(posting.form, body, self.config.max_payload_packets);
-        let end = packets.try_for_each(|packet| self.handle_packet(packet, Transport::Polling, now, hear));
+        let packets = self.format.decode_post(posting.form, body, self.config.max_payload_packets);
+        let end = packets.each(|packet| self.handle_packet(packet, Transport::Polling, now, hear));
         // The answer says only that the body was read (REFERENCE 9.4), and it comes before the news of the close.
         self.outputs.push_back(Output::Respond(lane, Response::post_ok()));
         match end {

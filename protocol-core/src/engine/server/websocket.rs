@@ -27,18 +27,15 @@ impl Session {
         lane: Lane,
         frame: Frame,
         now: Instant,
-        hear: &mut impl FnMut(&mut VecDeque<Output>, Arrived),
+        hear: &mut impl FnMut(&mut VecDeque<Output>, &mut Arrived),
     ) {
         let revision = self.format.revision;
-        let frame = match &self.link {
-            Link::Websocket { current, .. } if current.lane == lane => {
-                match Arrived::in_frame(revision, frame) {
-                    Ok(message) => return self.handle_message(message, now, hear),
-                    Err(frame) => frame,
-                }
-            }
-            _ => frame,
-        };
+        if let Link::Websocket { current, .. } = &self.link
+            && current.lane == lane
+            && let Some(start) = Arrived::start_in(revision, &frame)
+        {
+            return self.handle_message(&mut Arrived::of_frame(frame, start), now, hear);
+        }
         let packet = Packet::decode(revision, frame);
         match &mut self.link {
             Link::Polling { probe: Some(probe), .. } if probe.lane == lane => match packet {

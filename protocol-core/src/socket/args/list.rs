@@ -108,6 +108,7 @@ impl<'de, S: Source<'de>> Deserializer<'de> for TopLevel<'_, S> {
     }
 
     // What handlers take most often, and what needs no deserializer then.
+    #[inline(always)]
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         match self.source.text() {
             Some(text) => visitor.visit_borrowed_str(text),
@@ -115,6 +116,7 @@ impl<'de, S: Source<'de>> Deserializer<'de> for TopLevel<'_, S> {
         }
     }
 
+    #[inline(always)]
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         self.deserialize_str(visitor)
     }

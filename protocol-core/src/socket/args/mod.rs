@@ -184,13 +184,22 @@ impl Args {
     ///
     /// # Errors
     /// [`ArgsError`], with the number of the argument that did not fit.
+    #[inline(always)] // what comes out of a call is moved by whoever called
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
-        let progress = Progress::default();
         match &self.0 {
             Repr::Json(args) if args.attachments.is_empty() => {
+                let progress = Progress::default();
                 let source = Plain { args, slot: &mut None };
                 T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))
             }
+            _ => self.decode_apart(),
+        }
+    }
+
+    /// The same for arguments that are not only text.
+    fn decode_apart<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
+        let progress = Progress::default();
+        match &self.0 {
             Repr::Json(args) => {
                 let source = WithAttachments { args, slot: &mut None };
                 T::deserialize(TopLevel::new(source, &progress)).map_err(|error| progress.error(error))

@@ -1,6 +1,7 @@
 //! A packet that is written: its frames.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::Bytes;
 
@@ -50,6 +51,17 @@ impl Encoded {
     /// The frame that begins the packet.
     pub const fn head(&self) -> &Frame {
         &self.head
+    }
+
+    /// The same, taken out of its place.
+    #[inline]
+    pub(crate) fn take_head(&mut self) -> Frame {
+        self.head.take()
+    }
+
+    /// All of it, taken out of its place.
+    pub(crate) fn take(&mut self) -> Self {
+        Self { head: self.head.take(), attachments: mem::take(&mut self.attachments), ..*self }
     }
 
     /// The frames that follow it.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::ser::{Error, Serialize, Serializer};
 
 use super::EncodeError;
-use crate::socket::Attachments;
+use crate::socket::attachments::Gathered;
 use crate::socket::compound::compound;
 use crate::socket::json::plain;
 use crate::socket::placeholder;
@@ -20,7 +20,7 @@ use crate::socket::placeholder;
 pub(super) struct Json<'a> {
     out: &'a mut String,
     /// Where bytes go; without it they are written as an array of numbers.
-    attachments: Option<&'a mut Attachments>,
+    attachments: Option<&'a mut Gathered>,
     place: Place,
 }
 
@@ -38,7 +38,7 @@ enum Place {
 
 impl<'a> Json<'a> {
     /// A serializer of arguments, separated by commas.
-    pub(super) const fn arguments(out: &'a mut String, attachments: &'a mut Attachments) -> Self {
+    pub(super) const fn arguments(out: &'a mut String, attachments: &'a mut Gathered) -> Self {
         Self { out, attachments: Some(attachments), place: Place::Arguments }
     }
 
@@ -252,7 +252,7 @@ impl<'a> Serializer for Json<'a> {
 /// An array or object that is being written.
 pub(super) struct Compound<'a> {
     out: &'a mut String,
-    attachments: Option<&'a mut Attachments>,
+    attachments: Option<&'a mut Gathered>,
     close: &'static str,
     first: bool,
     /// What its values are: almost always values.

@@ -103,6 +103,7 @@ impl Codec {
     ///
     /// # Errors
     /// As [`event`](Self::event).
+    #[inline]
     pub fn event_by<T: Serialize + ?Sized>(
         self,
         buffer: &mut Vec<u8>,
@@ -168,6 +169,7 @@ impl Codec {
     ///
     /// # Errors
     /// As [`ack`](Self::ack).
+    #[inline]
     pub fn ack_by<T: Serialize + ?Sized>(
         self,
         buffer: &mut Vec<u8>,
@@ -308,6 +310,7 @@ impl<T: Serialize + ?Sized> List<'_, T> {
     }
 
     /// By way of a buffer, what is kept having the right size.
+    #[inline] // a packet that comes out of a call is moved by whoever called
     fn encode_by(&self, codec: Codec, buffer: &mut Vec<u8>) -> Result<Encoded, EncodeError> {
         self.check()?;
         buffer.clear();
@@ -346,6 +349,7 @@ impl<T: Serialize + ?Sized> List<'_, T> {
 }
 
 /// Writes text to a buffer that is empty, and so holds nothing that is no text.
+#[inline]
 fn with_text<R>(buffer: &mut Vec<u8>, write: impl FnOnce(&mut String) -> R) -> R {
     let mut text = String::from_utf8(mem::take(buffer)).unwrap_or_default();
     let result = write(&mut text);

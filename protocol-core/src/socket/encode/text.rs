@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::json::{self, Json};
 use super::{EncodeError, SMALL};
+use crate::socket::attachments::Gathered;
 use crate::socket::{Attachments, Nsp};
 use crate::{AckId, Str};
 
@@ -19,7 +20,7 @@ pub(super) fn list<T: Serialize + ?Sized>(
 ) -> Result<Attachments, EncodeError> {
     let start = out.len();
     let kind = kind(name);
-    let mut attachments = Attachments::NONE;
+    let mut attachments = Gathered::default();
     head(out, kind, 0, nsp, id);
     begin_list(out, name);
     let empty = out.len();
@@ -35,6 +36,7 @@ pub(super) fn list<T: Serialize + ?Sized>(
         out.truncate(empty);
     }
     out.push(']');
+    let attachments = Attachments::from(attachments);
     if !attachments.is_empty() {
         // Only now is their number known; binary packets pay for two moves of the text.
         out.replace_range(start + 1..start + 2, binary(kind).encode_utf8(&mut [0; 4]));

@@ -442,12 +442,10 @@ impl Session {
 
     /// The packets of a poll's answer. Those before an error stand.
     fn handle_payload(&mut self, packets: payload::Decode, now: Instant) {
-        for packet in packets {
-            if let Err(reason) = self.handle_packet(packet, Transport::Polling, now) {
-                return self.end(reason);
-            }
+        match packets.each(|packet| self.handle_packet(packet, Transport::Polling, now)) {
+            Ok(()) => self.settle(),
+            Err(reason) => self.end(reason),
         }
-        self.settle();
     }
 
     /// A packet from the current transport.

@@ -5,6 +5,7 @@
 //! checked at every step.
 
 use alloc::collections::VecDeque;
+use core::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
@@ -317,8 +318,8 @@ impl World {
                     return self.end.map(|_| ()).ok_or_else(|| format!("a poll was answered {response:?}"));
                 }
                 let body = response.body.clone();
-                let mut packets = self.session.format_packets(&body);
-                packets.try_for_each(|packet| client.packet(&packet))
+                let packets = self.session.format_packets(&body);
+                packets.iter().try_for_each(|packet| client.packet(packet))
             }
             Answer::Response(response) if client.post == Some(lane) => {
                 client.post = None;
@@ -473,7 +474,8 @@ impl World {
     fn messages(&self, answer: &Answer) -> usize {
         match answer {
             Answer::Response(response) => {
-                self.session.format_packets(&response.body).filter(|packet| packet.starts_with('4')).count()
+                let packets = self.session.format_packets(&response.body);
+                packets.iter().filter(|packet| packet.starts_with('4')).count()
             }
             Answer::Frame(text) => usize::from(text.starts_with('4')),
             Answer::Broken | Answer::Close => 0,
@@ -567,7 +569,7 @@ impl Client {
 
 impl Session {
     /// The packets of a response, as text.
-    fn format_packets(&self, body: &Bytes) -> impl Iterator<Item = String> + use<> {
+    fn format_packets(&self, body: &Bytes) -> Vec<String> {
         let text = |packet| match packet {
             Ok(packet) => match Packet::encode(&packet) {
                 Frame::Text(text) => text.to_string(),
@@ -575,7 +577,12 @@ impl Session {
             },
             Err(error) => format!("{error:?}"),
         };
-        self.format.decode_post(Form::Text, body.clone(), usize::MAX).map(text)
+        let mut packets = Vec::new();
+        let Ok(()) = self.format.decode_post(Form::Text, body.clone(), usize::MAX).each(|packet| {
+            packets.push(text(packet));
+            Ok::<_, Infallible>(())
+        });
+        packets
     }
 
     /// What its behaviour depends on, but for the numbers of its lanes.
