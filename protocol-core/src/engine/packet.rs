@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
+use core::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -40,10 +41,12 @@ pub enum Message {
 }
 
 impl Message {
-    /// Takes it out of its place.
-    #[inline]
-    pub(crate) fn take(&mut self) -> Self {
-        mem::replace(self, Self::Binary(Bytes::new()))
+    /// The size of the data in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(data) => data.len(),
+        }
     }
 
     /// Takes the text out of its place; nothing if it is not text.
@@ -56,12 +59,14 @@ impl Message {
     }
 }
 
-/// A message where it arrived: its text begins at `start`, behind what is not part of it. To cut that off would count one
-/// reference more, and one less.
+/// A message where it arrived: its text is a part of a frame, or of a payload. To cut it out would count one reference more,
+/// and one less.
 #[derive(Debug)]
 pub(crate) struct Arrived {
-    pub(crate) message: Message,
-    pub(crate) start: usize,
+    message: Message,
+    /// Where text begins and ends.
+    start: usize,
+    end: usize,
 }
 
 impl Arrived {
@@ -78,17 +83,34 @@ impl Arrived {
     /// The message of a frame, which begins at `start`.
     #[inline]
     pub(crate) fn of_frame(frame: Frame, start: usize) -> Self {
+        let end = frame.len();
         let message = match frame {
             Frame::Text(text) => Message::Text(text),
             Frame::Binary(data) => Message::Binary(data),
         };
-        Self { message, start }
+        Self { message, start, end }
+    }
+
+    /// The message `text`, which is a part of `body`.
+    #[inline]
+    pub(crate) fn within(body: &Str, text: &str) -> Self {
+        if body.len() > MAX_SHARED {
+            return Message::Text(body.slice_ref(text)).into();
+        }
+        let start = text.as_ptr() as usize - body.as_ptr() as usize;
+        Self { message: Message::Text(body.clone()), start, end: start + text.len() }
+    }
+
+    /// What it is in, and what of that is its text.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> (&mut Message, Range<usize>) {
+        (&mut self.message, self.start..self.end)
     }
 
     /// The message alone.
     pub(crate) fn to_message(&self) -> Message {
         match &self.message {
-            Message::Text(text) => Message::Text(text.slice_ref(&text[self.start..])),
+            Message::Text(text) => Message::Text(text.slice_ref(&text[self.start..self.end])),
             Message::Binary(data) => Message::Binary(data.clone()),
         }
     }
@@ -96,9 +118,13 @@ impl Arrived {
 
 impl From<Message> for Arrived {
     fn from(message: Message) -> Self {
-        Self { message, start: 0 }
+        let end = message.len();
+        Self { message, start: 0, end }
     }
 }
+
+/// Places in a text are numbers of 32 bits.
+const MAX_SHARED: usize = u32::MAX as usize;
 
 /// Whether a ping or pong tests a transport before an upgrade (`2probe`, `3probe`) or keeps a session alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

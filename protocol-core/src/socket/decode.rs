@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::mem;
+use core::ops::Range;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -11,7 +12,7 @@ use super::parser::Contained;
 use super::text::{self, Outline};
 use super::{Body, Codec, Event, Limits, Packet, msgpack};
 use crate::Str;
-use crate::engine::packet::{Arrived, Message};
+use crate::engine::packet::Message;
 
 /// Puts the packets of one connection together: text, then the attachments it announced (REFERENCE 3.1, 3.2).
 ///
@@ -156,21 +157,27 @@ impl Decoder {
     /// [`DecodeError`], for every violation of REFERENCE 3.2; and the same one again ever after.
     pub fn push(&mut self, mut message: Message) -> Result<Option<Packet>, DecodeError> {
         let mut outline = Outline::default();
-        match self.scan(&message, 0, &mut outline) {
+        let range = 0..message.len();
+        match self.scan(&message, range.clone(), &mut outline) {
             Ok(true) => Ok(Some(outline.into_packet(&mut message))),
-            Ok(false) => self.push_other(&mut message, 0),
+            Ok(false) => self.push_other(&mut message, range),
             Err(fault) => self.fail(fault),
         }
     }
 
-    /// Whether a message that begins at `start` is a plain packet, which is left to be made. Otherwise it is for [`push_other`](Self::push_other).
+    /// Whether what is in `range` of a message, if that is text, is a plain packet, which is left to be made. Otherwise it is for [`push_other`](Self::push_other).
     ///
     /// # Errors
     /// For [`fail`](Self::fail).
     #[inline(always)] // and so the places in it stay in registers
-    pub(super) fn scan(&self, message: &Message, start: usize, outline: &mut Outline) -> Result<bool, Fault> {
+    pub(super) fn scan(
+        &self,
+        message: &Message,
+        range: Range<usize>,
+        outline: &mut Outline,
+    ) -> Result<bool, Fault> {
         match (&self.state, &self.format, message) {
-            (State::Ready, Format::Text, Message::Text(text)) => outline.scan(text, start, &self.limits),
+            (State::Ready, Format::Text, Message::Text(text)) => outline.scan(text, range, &self.limits),
             _ => Ok(false),
         }
     }
@@ -180,21 +187,27 @@ impl Decoder {
     pub(super) fn push_other(
         &mut self,
         message: &mut Message,
-        start: usize,
+        range: Range<usize>,
     ) -> Result<Option<Packet>, DecodeError> {
         match (&mut self.state, &mut self.format, message) {
             (State::Reconstructing(_), _, Message::Binary(next)) => self.attach(mem::take(next)),
             (State::Reconstructing(_), _, Message::Text(_)) => self.fail(DecodeError::UnexpectedText),
             (State::Failed(error), _, _) => Err(error.clone()),
-            (State::Ready, Format::Text, Message::Text(text)) => self.decode_text(mem::take(text), start),
+            (State::Ready, Format::Text, Message::Text(text)) => {
+                let (text, start) = cut(text, range);
+                self.decode_text(text, start)
+            }
             (State::Ready, Format::Text, Message::Binary(_)) => self.fail(DecodeError::UnexpectedBinary),
             (State::Ready, Format::Msgpack, Message::Text(_)) => self.fail(DecodeError::UnexpectedText),
             (State::Ready, Format::Msgpack, Message::Binary(bytes)) => {
                 msgpack::decode(bytes, &self.limits).or_else(|error| self.fail(error))
             }
             (State::Ready, Format::Custom(decoder), message) => {
-                let arrived = Arrived { message: message.take(), start };
-                decoder.add(arrived.to_message(), &self.limits).or_else(|error| self.fail(error))
+                let message = match message {
+                    Message::Text(text) => Message::Text(text.slice_ref(&text[range])),
+                    Message::Binary(bytes) => Message::Binary(mem::take(bytes)),
+                };
+                decoder.add(message, &self.limits).or_else(|error| self.fail(error))
             }
         }
     }
@@ -253,16 +266,22 @@ impl Decoder {
     }
 }
 
+/// A part of a text: all of it and where the part begins, if it goes to the end.
+fn cut(text: &mut Str, range: Range<usize>) -> (Str, usize) {
+    if range.end == text.len() { (mem::take(text), range.start) } else { (text.slice_ref(&text[range]), 0) }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::format;
     use alloc::string::{String, ToString};
     use alloc::vec;
+    use alloc::vec::Vec;
 
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::super::{ArgsError, Nsp, Raw};
+    use super::super::{ArgsError, Nsp, Raw, Variadic};
     use super::*;
     use crate::AckId;
 
@@ -280,6 +299,12 @@ mod tests {
 
     fn decode(input: &str) -> Result<Option<Packet>, DecodeError> {
         decoder().push(text(input))
+    }
+
+    /// The arguments of a packet, all together and from the first one on.
+    fn values(packet: &Packet) -> Option<(Vec<Value>, Option<Value>)> {
+        let (Body::Event(Event { args, .. }) | Body::Ack { args, .. }) = &packet.body else { return None };
+        Some((args.decode::<Variadic<Value>>().unwrap().0, args.decode().unwrap()))
     }
 
     /// A packet in words, to compare with.
@@ -590,12 +615,16 @@ mod tests {
             let expected = apart.map(|packet| (missing == 0).then_some(packet));
             let mut decoder = Decoder::new(Codec::Text, limits.clone());
             prop_assert_eq!(decoder.push(text(&input)), expected.clone());
-            // Behind the type of an Engine.IO packet, where the session leaves it.
-            let framed = Message::Text(["4", &input].concat().into());
+            // Where the session leaves it: behind the type of an Engine.IO packet, and before another one.
+            let framed = Message::Text(["4", &input, "\u{1e}42[\"b\"]"].concat().into());
             let mut outline = Outline::default();
-            let scanned = Decoder::new(Codec::Text, limits).scan(&framed, 1, &mut outline);
+            let scanned = Decoder::new(Codec::Text, limits).scan(&framed, 1..1 + input.len(), &mut outline);
             match (scanned, &expected) {
-                (Ok(true), Ok(Some(packet))) => prop_assert_eq!(&outline.into_packet(&mut framed.clone()), packet),
+                (Ok(true), Ok(Some(packet))) => {
+                    let outlined = outline.into_packet(&mut framed.clone());
+                    prop_assert_eq!(&outlined, packet);
+                    prop_assert_eq!(values(&outlined), values(packet));
+                }
                 (Ok(false), _) => {}
                 (Err(fault), Err(error)) => prop_assert_eq!(&DecodeError::from(fault), error),
                 (scanned, _) => prop_assert!(false, "{scanned:?}, but {expected:?}"),

@@ -13,6 +13,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::time::Duration;
 
 use serde::Serialize;
@@ -223,9 +224,10 @@ impl<W> Connection<W> {
     ) -> Result<(), ProtocolError> {
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
         let mut outline = Outline::default();
-        match decoder.scan(&arrived.message, arrived.start, &mut outline) {
-            Ok(true) => self.handle_plain(outline, &mut arrived.message),
-            Ok(false) => self.handle_other(arrived, config, now),
+        let (message, range) = arrived.parts();
+        match decoder.scan(message, range.clone(), &mut outline) {
+            Ok(true) => self.handle_plain(outline, message),
+            Ok(false) => self.handle_other(message, range, config, now),
             Err(fault) => decoder.fail(fault).map(drop).map_err(Into::into),
         }
     }
@@ -247,12 +249,13 @@ impl<W> Connection<W> {
     #[inline(never)]
     fn handle_other(
         &mut self,
-        arrived: &mut Arrived,
+        message: &mut Message,
+        range: Range<usize>,
         config: &Config,
         now: Instant,
     ) -> Result<(), ProtocolError> {
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
-        let Some(Packet { nsp, body }) = decoder.push_other(&mut arrived.message, arrived.start)? else {
+        let Some(Packet { nsp, body }) = decoder.push_other(message, range)? else {
             self.attachment_deadline = self.attachment_deadline.or(Some(now + config.attachment_timeout));
             return Ok(());
         };

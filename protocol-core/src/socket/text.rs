@@ -39,9 +39,11 @@ struct Head {
 }
 
 impl Outline {
-    /// Whether a text, which begins at `start`, is one. Otherwise it is for [`decode`].
+    /// Whether what is in `range` of a text is one. Otherwise it is for [`decode`].
     #[inline(always)]
-    pub(super) fn scan(&mut self, text: &Str, start: usize, limits: &Limits) -> Result<bool, Fault> {
+    pub(super) fn scan(&mut self, whole: &Str, range: Range<usize>, limits: &Limits) -> Result<bool, Fault> {
+        let Range { start, end } = range;
+        let text = &whole[..end];
         let bytes = text.as_bytes();
         self.named = match bytes.get(start) {
             Some(b'2') => true,
@@ -50,7 +52,7 @@ impl Outline {
         };
         self.head.end = start + 1;
         if bytes.get(self.head.end) != Some(&b'[') {
-            self.head = head(text, start + 1)?;
+            self.head = head(whole, start + 1..end)?;
             if self.head.end == text.len() {
                 return Ok(false);
             }
@@ -112,7 +114,7 @@ pub(super) fn decode(
     if let b'5' | b'6' = kind {
         attachments = Some(attachment_count(&bytes[at..], limits, &mut at)?);
     }
-    let Head { nsp, ack, end: at } = head(&text, at)?;
+    let Head { nsp, ack, end: at } = head(&text, at..text.len())?;
     *missing = attachments.unwrap_or(0);
     let body = match kind {
         b'0' if at == text.len() => Body::Connect(None),
@@ -135,9 +137,10 @@ pub(super) fn decode(
     Ok(Packet { nsp, body })
 }
 
-/// The head that begins at `at`.
+/// The head that `range` of a text begins with.
 #[inline(never)] // most messages have none
-fn head(text: &Str, mut at: usize) -> Result<Head, Fault> {
+fn head(whole: &Str, range: Range<usize>) -> Result<Head, Fault> {
+    let (mut at, text) = (range.start, &whole[..range.end]);
     let bytes = text.as_bytes();
     let nsp = if bytes.get(at) == Some(&b'/') {
         let name = &text[at..];
@@ -146,7 +149,7 @@ fn head(text: &Str, mut at: usize) -> Result<Head, Fault> {
             None => (name, name.len()),
         };
         at += length;
-        if name == "/" { Nsp::ROOT } else { Nsp::received(text.slice_ref(name)) }
+        if name == "/" { Nsp::ROOT } else { Nsp::received(whole.slice_ref(name)) }
     } else {
         Nsp::ROOT
     };

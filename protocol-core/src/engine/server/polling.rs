@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Closing, Link, Output, Posting, Session};
 use crate::engine::close::{CloseReason, TransportFault};
+use crate::engine::format::Posted;
 use crate::engine::http::{BadRequest, Refusal, Response};
 use crate::engine::packet::{Arrived, Packet};
 use crate::engine::payload_v3::Form;
@@ -57,7 +58,13 @@ impl Session {
     ) {
         let Some(posting) = self.take_posting(lane) else { return };
         let packets = self.format.decode_post(posting.form, body, self.config.max_payload_packets);
-        let end = packets.each(|packet| self.handle_packet(packet, Transport::Polling, now, hear));
+        let end = packets.each(|packet| match packet {
+            Posted::Text(mut message) => {
+                self.handle_message(&mut message, now, hear);
+                Ok(())
+            }
+            Posted::Other(packet) => self.handle_packet(packet, Transport::Polling, now, hear),
+        });
         // The answer says only that the body was read (REFERENCE 9.4), and it comes before the news of the close.
         self.outputs.push_back(Output::Respond(lane, Response::post_ok()));
         match end {

@@ -37,7 +37,7 @@ enum Repr {
     Msgpack(MsgpackArgs),
 }
 
-/// A checked argument list within the text of its packet.
+/// A checked argument list within the text of its packet, or of the payload that had the packet.
 #[derive(Clone)]
 struct JsonArgs {
     text: Str,
@@ -47,6 +47,18 @@ struct JsonArgs {
     /// Whether there is one argument, a string that reads as it is written.
     verbatim: bool,
     attachments: Attachments,
+}
+
+impl JsonArgs {
+    /// The list, brackets included.
+    fn list(&self) -> &str {
+        &self.text[self.span.start as usize..=self.span.end as usize]
+    }
+
+    /// What is left of it from the first argument on.
+    fn rest(&self) -> &str {
+        &self.text[self.span.first as usize..=self.span.end as usize]
+    }
 }
 
 /// A checked array, its attachments within it.
@@ -407,11 +419,11 @@ impl<'a, 'de> Source<'de> for Plain<'a, 'de> {
     }
 
     fn first(self) -> Self::Deserializer {
-        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.span.first as usize..]))
+        self.slot.insert(JsonDeserializer::from_str(self.args.rest()))
     }
 
     fn list(self) -> Self::Deserializer {
-        self.slot.insert(JsonDeserializer::from_str(&self.args.text[self.args.span.start as usize..]))
+        self.slot.insert(JsonDeserializer::from_str(self.args.list()))
     }
 }
 
@@ -427,7 +439,7 @@ impl<'a, 'de> Source<'de> for WithAttachments<'a, 'de> {
     }
 
     fn bytes(&self) -> Option<&'de [u8]> {
-        let first = &self.args.text.as_bytes()[self.args.span.first as usize..];
+        let first = self.args.rest().as_bytes();
         let (num, _) = placeholder::canonical(first)?;
         self.args.attachments.get(num).map(|attachment| &attachment[..])
     }

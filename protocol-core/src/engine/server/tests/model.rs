@@ -9,6 +9,7 @@ use core::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
+use crate::engine::format::Posted;
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -571,11 +572,15 @@ impl Session {
     /// The packets of a response, as text.
     fn format_packets(&self, body: &Bytes) -> Vec<String> {
         let text = |packet| match packet {
-            Ok(packet) => match Packet::encode(&packet) {
+            Posted::Text(arrived) => match Packet::encode(&Packet::Message(arrived.to_message())) {
                 Frame::Text(text) => text.to_string(),
                 Frame::Binary(_) => "binary".into(),
             },
-            Err(error) => format!("{error:?}"),
+            Posted::Other(Ok(packet)) => match Packet::encode(&packet) {
+                Frame::Text(text) => text.to_string(),
+                Frame::Binary(_) => "binary".into(),
+            },
+            Posted::Other(Err(error)) => format!("{error:?}"),
         };
         let mut packets = Vec::new();
         let Ok(()) = self.format.decode_post(Form::Text, body.clone(), usize::MAX).each(|packet| {
