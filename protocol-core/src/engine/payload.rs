@@ -236,7 +236,7 @@ fn message(body: &Str, data: &str) -> Result<Packet, DecodeError> {
 }
 
 /// Where the first separator is. Packets are mostly shorter than it takes a vectorized search to begin.
-#[inline]
+#[inline(always)] // into the loop over packets
 fn separator(bytes: &[u8]) -> Option<usize> {
     for at in [0, 16] {
         let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
