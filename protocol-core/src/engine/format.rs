@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::http::{Jsonp, Response};
-use super::packet::{Arrived, BinaryEncoding, DecodeError, Frame, Packet, PacketRef};
+use super::packet::{BinaryEncoding, Frame};
+use super::payload::Posted;
 use super::payload_v3::{self, Form};
 use super::{Revision, payload};
-use crate::Str;
 
 /// The dialect of one session.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Format {
             (Some(text), Revision::V3) => {
                 Packets::V3Text(payload_v3::decode_text(text).with_max_packets(max_packets))
             }
-            (Some(body), Revision::V4) => Packets::V4 { body, max_packets },
+            (Some(text), Revision::V4) => Packets::V4(payload::decode(text).with_max_packets(max_packets)),
         }
     }
 }
@@ -67,32 +67,17 @@ pub(crate) enum Packets {
     None,
     V3Binary(payload_v3::DecodeBinary),
     V3Text(payload_v3::DecodeText),
-    V4 { body: Str, max_packets: usize },
-}
-
-/// One of them.
-pub(crate) enum Posted {
-    /// A text message, as nearly all are.
-    Text(Arrived),
-    Other(Result<Packet, DecodeError>),
+    V4(payload::Decode),
 }
 
 impl Packets {
     /// Hands them to `then` until it fails.
-    pub(crate) fn each<E>(self, mut then: impl FnMut(Posted) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn each<E>(self, then: impl FnMut(Posted) -> Result<(), E>) -> Result<(), E> {
         match self {
             Self::None => Ok(()),
             Self::V3Binary(packets) => packets.map(Posted::Other).try_for_each(then),
             Self::V3Text(packets) => packets.map(Posted::Other).try_for_each(then),
-            Self::V4 { body, max_packets } => {
-                for packet in payload::read(&body).with_max_packets(max_packets) {
-                    then(match packet {
-                        Ok(PacketRef::Text(text)) => Posted::Text(Arrived::within(&body, text)),
-                        packet => Posted::Other(packet.map(|packet| packet.to_packet(&body))),
-                    })?;
-                }
-                Ok(())
-            }
+            Self::V4(packets) => packets.each_within(then),
         }
     }
 }

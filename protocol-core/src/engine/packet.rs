@@ -64,7 +64,7 @@ impl Message {
 #[derive(Debug)]
 pub(crate) struct Arrived {
     message: Message,
-    /// Where text begins and ends.
+    /// Where it begins and ends. What is not text is all of it.
     start: usize,
     end: usize,
 }
@@ -94,11 +94,21 @@ impl Arrived {
     /// The message `text`, which is a part of `body`.
     #[inline]
     pub(crate) fn within(body: &Str, text: &str) -> Self {
-        if body.len() > MAX_SHARED {
+        if body.len() > MAX_PLACE {
             return Message::Text(body.slice_ref(text)).into();
         }
         let start = text.as_ptr() as usize - body.as_ptr() as usize;
         Self { message: Message::Text(body.clone()), start, end: start + text.len() }
+    }
+
+    /// The message that `body` ends with, from `start` on.
+    #[inline]
+    pub(crate) fn behind(body: Str, start: usize) -> Self {
+        let end = body.len();
+        if end > MAX_PLACE {
+            return Message::Text(body.slice_ref(&body[start..])).into();
+        }
+        Self { message: Message::Text(body), start, end }
     }
 
     /// What it is in, and what of that is its text.
@@ -123,8 +133,8 @@ impl From<Message> for Arrived {
     }
 }
 
-/// Places in a text are numbers of 32 bits.
-const MAX_SHARED: usize = u32::MAX as usize;
+/// What is decoded of a message is places of 32 bits in its text: it is cut out of a longer one.
+const MAX_PLACE: usize = u32::MAX as usize;
 
 /// Whether a ping or pong tests a transport before an upgrade (`2probe`, `3probe`) or keeps a session alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

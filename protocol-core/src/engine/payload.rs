@@ -8,7 +8,9 @@ use core::iter::FusedIterator;
 use bytes::Bytes;
 
 use super::Revision;
-use super::packet::{DecodeError, Frame, Message, Packet, PacketRef, base64_len, behind, push_base64};
+use super::packet::{
+    Arrived, DecodeError, Frame, Message, Packet, PacketRef, base64_len, behind, push_base64,
+};
 use crate::Str;
 
 /// What stands between two packets.
@@ -73,6 +75,13 @@ struct Cursor {
     limit: usize,
 }
 
+/// A packet that came in a POST.
+pub(crate) enum Posted {
+    /// A text message, as nearly all are.
+    Text(Arrived),
+    Other(Result<Packet, DecodeError>),
+}
+
 /// What comes next in a payload.
 enum Step<'a> {
     /// A text message, as nearly every packet is one.
@@ -114,6 +123,18 @@ impl Decode {
                 Some(packet) => then(packet)?,
                 None => return Ok(()),
             }
+        }
+    }
+
+    /// The same with messages as places in the body.
+    pub(crate) fn each_within<E>(mut self, mut then: impl FnMut(Posted) -> Result<(), E>) -> Result<(), E> {
+        loop {
+            then(match self.cursor.step(&self.body) {
+                Step::Text(text) => Posted::Text(Arrived::within(&self.body, text)),
+                Step::Last(start) => Posted::Text(Arrived::behind(core::mem::take(&mut self.body), start)),
+                Step::Other(Some(packet)) => Posted::Other(packet),
+                Step::Other(None) => return Ok(()),
+            })?;
         }
     }
 

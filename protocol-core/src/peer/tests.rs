@@ -13,7 +13,7 @@ use crate::engine::format::Format;
 use crate::engine::packet::BinaryEncoding;
 use crate::engine::payload_v3::Form;
 use crate::engine::server::Input;
-use crate::socket::{Codec, Nsp};
+use crate::socket::{Args, Codec, Nsp, Raw, Value, Variadic};
 
 /// A client, with what the driver is told written as text.
 struct Rig {
@@ -788,6 +788,49 @@ fn events_are_taken_all_together() {
         assert!(!rig.peer.drain_events(&mut events));
         rig.drain().says(&[]);
     }
+}
+
+#[test]
+fn each_packet_of_a_post_is_read_for_itself() {
+    let mut rig = Rig::polling();
+    rig.post(9, "40/n,").accept(1).try_ask(0, 7, "it").unwrap();
+    rig.said.clear();
+    let body = concat!(
+        r#"42["a",1,["x"]]␞42["b\n","c"]␞451-["up",{"_placeholder":true,"num":0},2]␞bAQI=␞"#,
+        r#"42/n,["d"]␞437["yes",[]]␞42[5,{}]␞42 ["e"] ␞6␞423␞42["last","z"]"#
+    );
+    rig.peer.handle(Input::Post(Lane(1), Form::Text), rig.now);
+    rig.peer.handle(Input::PostBody(Lane(1), body.replace('␞', "\x1E").into()), rig.now);
+    let mut heard = Vec::new();
+    while let Some(output) = rig.peer.poll_output() {
+        let args = |args: &Args| match args.raw() {
+            Raw::Json(text) => {
+                let all: Variadic<Value> = args.decode().unwrap();
+                let first = args.first().decode::<Variadic<Value>>().unwrap().0;
+                format!("{text} {} {}", all.0.len(), first.len())
+            }
+            Raw::Msgpack(_) => "msgpack".into(),
+        };
+        heard.push(match output {
+            Output::Event(Event::Socket(socket::Event::Emit { event, .. })) => {
+                format!("{}: {}", event.name(), args(event.args()))
+            }
+            Output::Event(Event::Socket(socket::Event::Acked { args: answer, .. })) => args(&answer),
+            output => shown(output),
+        });
+    }
+    let expected = [
+        r#"a: 1,["x"] 2 1"#,
+        "b\n: \"c\" 1 1",
+        r#"up: {"_placeholder":true,"num":0},2 2 1"#,
+        "d:  0 0",
+        r#""yes",[] 2 1"#,
+        "5: {} 1 1",
+        "e:  0 0",
+        r#"last: "z" 1 1"#,
+        "1: ok",
+    ];
+    assert_eq!(heard, expected);
 }
 
 #[test]

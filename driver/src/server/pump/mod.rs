@@ -366,9 +366,9 @@ fn queue_plain(websockets: &mut [Ws], output: &Output<Waiter>) -> bool {
     true
 }
 
-/// Inputs told to the core at once, and outputs taken from it before they are carried out; events, which a POST may bring
-/// any number of, are taken all together. What handlers answer to a few is freed before the next few are answered, so that
-/// the allocator and the cache give out the same memory again.
+/// Inputs told to the core at once, and outputs taken from it before they are carried out; the events of sockets that so many
+/// inputs brought are taken together. What handlers answer to a few is freed before the next few are answered, so that the
+/// allocator and the cache give out the same memory again.
 const MAX_BATCH: usize = 6;
 
 /// Rounds before other tasks get a turn.

@@ -44,5 +44,5 @@ thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
-/// As many as the frames that are plausible in one read. Events are larger, and so many come only in a POST.
+/// As many as the frames that are plausible in one read.
 const MAX_KEPT: usize = 1024;

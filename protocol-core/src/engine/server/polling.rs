@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::{Closing, Link, Output, Posting, Session};
 use crate::engine::close::{CloseReason, TransportFault};
-use crate::engine::format::Posted;
 use crate::engine::http::{BadRequest, Refusal, Response};
 use crate::engine::packet::{Arrived, Packet};
+use crate::engine::payload::Posted;
 use crate::engine::payload_v3::Form;
 use crate::engine::{Revision, Transport};
 use crate::{Instant, Lane};

@@ -37,7 +37,7 @@ enum Repr {
     Msgpack(MsgpackArgs),
 }
 
-/// A checked argument list within the text of its packet, or of the payload that had the packet.
+/// A checked argument list within the text of its packet, or of the payload in which the packet came.
 #[derive(Clone)]
 struct JsonArgs {
     text: Str,
@@ -49,15 +49,17 @@ struct JsonArgs {
     attachments: Attachments,
 }
 
+// What stands behind the list, such as the next packet of a payload, is not cut off: the list has been checked, and a
+// deserializer stops where it ends. Of a list that was cut to its first argument, `span` ends before the list does.
 impl JsonArgs {
-    /// The list, brackets included.
+    /// The list, and what stands behind it.
     fn list(&self) -> &str {
-        &self.text[self.span.start as usize..=self.span.end as usize]
+        &self.text[self.span.start as usize..]
     }
 
-    /// What is left of it from the first argument on.
+    /// The same from the first argument on.
     fn rest(&self) -> &str {
-        &self.text[self.span.first as usize..=self.span.end as usize]
+        &self.text[self.span.first as usize..]
     }
 }
 

@@ -430,6 +430,8 @@ fn text_reads_the_same_whether_or_not_it_stands_there_as_it_is() {
         let is_list = text.starts_with('[');
         assert_eq!(args.decode::<String>().is_ok(), !is_list, "{args:?}");
         assert_eq!(args.first().decode::<String>(), args.decode::<String>());
+        assert_eq!(args.first().decode::<(Value,)>().ok(), args.decode::<(Value,)>().ok());
+        assert_eq!(args.first().decode::<crate::socket::Variadic<Value>>().map(|all| all.0.len()), Ok(1));
         if !is_list {
             assert_eq!(args.decode::<String>().as_deref(), Ok(text));
             assert_eq!(args.decode::<Value>(), Ok(json!(text)));

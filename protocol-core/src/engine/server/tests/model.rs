@@ -9,7 +9,7 @@ use core::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
-use crate::engine::format::Posted;
+use crate::engine::payload::Posted;
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
