@@ -1,8 +1,8 @@
 //! A client whose pump sleeps, and whom others write to: without waking it.
 //!
 //! Waking a task costs more than what it then does to write one frame of a broadcast, and a scheduler whose queue a
-//! broadcast has filled treats the rest unfairly. So a pump to whom broadcasts come leaves its websocket in the
-//! [`Cell`] when it goes to sleep, and a [flusher](super::flushers) writes there what its session has for it. Whatever
+//! broadcast has filled treats the rest unfairly. So a pump to whom broadcasts come, or that is new, leaves its
+//! websocket in the [`Cell`] when it goes to sleep, and a [flusher](super::flushers) writes there what its session has for it. Whatever
 //! else there is to do, or cannot be done at once, wakes the pump.
 //!
 //! ```text
@@ -24,15 +24,22 @@ use crate::transcript::Recorded;
 use crate::ws::{End, Ws};
 
 /// Where a client's websockets are, and whether others write to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rest {
     place: Place,
-    /// Whether a broadcast found the pump asleep, and so the next one probably will.
-    courted: bool,
+    /// How often the pump may yet go to sleep without its websockets and be woken by somebody else than a flusher. A broadcast
+    /// that found it asleep makes it one: the next one probably will, too.
+    patience: u8,
     /// Whether a flusher has been here since the pump went to sleep.
     visited: bool,
     /// Whether it is on the list of a flusher.
     listed: bool,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self { place: Place::default(), patience: PATIENCE, visited: false, listed: false }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +66,7 @@ impl Rest {
     /// Takes the websockets of a pump that goes to sleep, if it is one whom others write to. One that still is on a list
     /// keeps them: nobody is on two, and should the list be lost, broadcasts wake it as they wake others.
     pub(super) fn leave(&mut self, websockets: &mut Vec<Ws>) {
-        if self.courted && !self.listed && matches!(&websockets[..], [ws] if ws.is_at_rest()) {
+        if self.patience > 0 && !self.listed && matches!(&websockets[..], [ws] if ws.is_at_rest()) {
             self.place = Place::Left(std::mem::take(websockets));
             self.visited = false;
         }
@@ -90,7 +97,8 @@ impl Cell {
             Place::Held => {}
             Place::Left(left) => {
                 *websockets = left;
-                state.rest.courted = state.rest.visited;
+                let Rest { patience, visited, .. } = &mut state.rest;
+                *patience = if *visited { (*patience).max(1) } else { patience.saturating_sub(1) };
             }
             Place::Lent => {
                 state.rest.place = Place::Lent;
@@ -198,7 +206,9 @@ impl State {
         match self.rest.place {
             Place::Held => {
                 let sleeper = self.rouse();
-                self.rest.courted |= sleeper.is_some();
+                if sleeper.is_some() {
+                    self.rest.patience = self.rest.patience.max(1);
+                }
                 (Delivered::Done, sleeper)
             }
             // Whoever has it looks once more before it is given back.
@@ -211,6 +221,10 @@ impl State {
         }
     }
 }
+
+/// A new client is woken to join a namespace, and perhaps a room, before anybody writes to it. Held at their first broadcast,
+/// the websockets of a thousand new clients would have a thousand pumps woken at once, and a scheduler keep some of them waiting.
+const PATIENCE: u8 = 4;
 
 /// Writes what is queued on a websocket. What became of it, once there is nothing left.
 pub(crate) fn write(ws: &mut Ws, cx: &mut Context<'_>) -> Option<Input> {
@@ -321,7 +335,7 @@ mod tests {
             }
             peer.handle(Input::Flushed(lane), hub.now());
             let cell = Arc::new(Cell::new(hub, peer));
-            cell.lock().rest.courted = true;
+            cell.lock().rest.patience = 1;
             let pump = Arc::<Woken>::default();
             let sleeper = Self { cell, slot: slot.unwrap(), pump, _sim: sim };
             let mut websockets = vec![Ws::server(lane, Box::new(Takes(room)), Bytes::new(), 1000)];
@@ -434,7 +448,7 @@ mod tests {
         assert_eq!(sleeper.accept(), Delivered::Listed);
         let mut websockets = sleeper.reclaim().unwrap();
         sleeper.cell.pump(|peer| while peer.lend_frame(|_, _, _| ()).is_some() {});
-        sleeper.cell.lock().rest.courted = true;
+        sleeper.cell.lock().rest.patience = 1;
         assert_eq!(sleeper.sleep(&mut websockets), Sleep::WithWebsockets);
         let leave = |peer: &mut Recorded| peer.leave(sleeper.slot, Instant::ZERO);
         assert_eq!(sleeper.cell.deliver(leave), Some(((), Delivered::Done)));
@@ -443,6 +457,18 @@ mod tests {
         sleeper.cell.flush(Instant::ZERO);
         sleeper.cell.pump(|peer| while peer.poll_output().is_some() {});
         assert_eq!(sleeper.sleep(&mut websockets), Sleep::WithoutWebsockets);
+    }
+
+    #[test]
+    fn a_new_pump_leaves_its_websocket_a_few_times_for_nobody() {
+        let sleeper = Sleeper::new(Some(1000));
+        sleeper.cell.lock().rest = Rest { place: Place::Left(sleeper.reclaim().unwrap()), ..Rest::default() };
+        for _ in 1..PATIENCE {
+            let mut websockets = sleeper.reclaim().unwrap();
+            assert_eq!(sleeper.sleep(&mut websockets), Sleep::WithoutWebsockets);
+        }
+        let mut websockets = sleeper.reclaim().unwrap();
+        assert_eq!(sleeper.sleep(&mut websockets), Sleep::WithWebsockets);
     }
 
     #[test]
