@@ -32,6 +32,7 @@ impl Pump {
                 self.write_transcript();
                 self.cell.retire();
                 self.cell.hub.retire_if_over();
+                self.guest = None; // nobody writes to it any more
                 self.closed = true;
             }
         }
