@@ -111,6 +111,7 @@ mod random;
 pub mod rooms;
 pub mod socket;
 mod time;
+mod word;
 
 /// Text checked for UTF-8 once and shared by reference: cloning and slicing never copy.
 ///

@@ -11,7 +11,7 @@ use super::Revision;
 use super::packet::{
     Arrived, DecodeError, Frame, Message, Packet, PacketRef, base64_len, behind, push_base64,
 };
-use crate::Str;
+use crate::{Str, word};
 
 /// What stands between two packets.
 pub const SEPARATOR: u8 = 0x1E;
@@ -274,22 +274,13 @@ fn separator(bytes: &[u8]) -> Option<usize> {
 /// The same in a block, of which the compiler makes a vector.
 #[inline]
 fn separator_in(block: &[u8; 16]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
     if !block.iter().fold(false, |found, &byte| found | (byte == SEPARATOR)) {
         return None;
     }
     let (words, _) = block.as_chunks();
-    // The high bit of the first byte that is a separator, and perhaps of bytes after it.
-    let found = |word: [u8; 8]| {
-        let word = u64::from_le_bytes(word) ^ (ONES * SEPARATOR as u64);
-        word.wrapping_sub(ONES) & !word & (ONES << 7)
-    };
+    let found = |bytes: [u8; 8]| word::equal(u64::from_le_bytes(bytes), SEPARATOR);
     let [first, second] = [found(words[0]), found(words[1])];
-    Some(if first != 0 {
-        first.trailing_zeros() as usize / 8
-    } else {
-        8 + second.trailing_zeros() as usize / 8
-    })
+    Some(if first != 0 { word::first(first) } else { 8 + word::first(second) })
 }
 
 impl FusedIterator for Decode {}

@@ -165,7 +165,8 @@ impl Decoder {
         }
     }
 
-    /// Whether what is in `range` of a message, if that is text, is a plain packet, which is left to be made. Otherwise it is for [`push_other`](Self::push_other).
+    /// Whether what is in `range` of a message, if that is text, is a plain packet, which is left to be made. Otherwise it is
+    /// for [`push_other`](Self::push_other).
     ///
     /// # Errors
     /// For [`fail`](Self::fail).

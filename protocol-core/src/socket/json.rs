@@ -9,6 +9,7 @@ use core::ops::Range;
 
 use super::decode::Fault;
 use super::placeholder;
+use crate::word;
 
 /// What a value is, by its first character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -391,12 +392,12 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
 fn plain_from(bytes: &[u8], start: usize) -> usize {
     // Most strings are short: eight bytes together, without branching on each.
     for at in [start, start + 8] {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+        let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
             return plain_tail(bytes, at);
         };
-        let found = specials(u64::from_le_bytes(*word));
+        let found = specials(u64::from_le_bytes(*eight));
         if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+            return at + word::first(found);
         }
     }
     plain_long(bytes, start + 16)
@@ -405,9 +406,9 @@ fn plain_from(bytes: &[u8], start: usize) -> usize {
 /// The same within eight bytes, if there are so many.
 #[inline(always)]
 fn plain_word(bytes: &[u8], start: usize) -> Option<usize> {
-    let word = bytes.get(start..)?.first_chunk()?;
-    let found = specials(u64::from_le_bytes(*word));
-    (found != 0).then(|| start + found.trailing_zeros() as usize / 8)
+    let eight = bytes.get(start..)?.first_chunk()?;
+    let found = specials(u64::from_le_bytes(*eight));
+    (found != 0).then(|| start + word::first(found))
 }
 
 /// The same where [`plain_word`] has found none.
@@ -424,10 +425,10 @@ fn plain_long(bytes: &[u8], mut at: usize) -> usize {
     {
         at += 32;
     }
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let found = specials(u64::from_le_bytes(*word));
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = specials(u64::from_le_bytes(*eight));
         if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+            return at + word::first(found);
         }
         at += 8;
     }
@@ -442,9 +443,9 @@ fn plain_tail(bytes: &[u8], at: usize) -> usize {
         return bytes.len();
     }
     // As the end of a word. What is shifted in behind them is zero, a control character.
-    if let Some(word) = bytes.last_chunk() {
-        let found = specials(u64::from_le_bytes(*word) >> (8 * (8 - left)));
-        return at + found.trailing_zeros() as usize / 8;
+    if let Some(eight) = bytes.last_chunk() {
+        let found = specials(u64::from_le_bytes(*eight) >> (8 * (8 - left)));
+        return at + word::first(found);
     }
     let tail = bytes[at..].iter().position(|&byte| special(byte));
     tail.map_or(bytes.len(), |tail| at + tail)
@@ -453,15 +454,8 @@ fn plain_tail(bytes: &[u8], at: usize) -> usize {
 /// The high bit of every byte that is a quote, a backslash or a control character, and perhaps of bytes after the first
 /// such one.
 #[inline]
-const fn specials(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    const fn below(word: u64, limit: u8) -> u64 {
-        word.wrapping_sub(ONES * limit as u64) & !word
-    }
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    (below(word, b' ') | below(quote, 1) | below(backslash, 1)) & HIGH
+const fn specials(bytes: u64) -> u64 {
+    word::below(bytes, b' ') | word::equal(bytes, b'"') | word::equal(bytes, b'\\')
 }
 
 #[inline]

@@ -4,6 +4,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::word;
+
 /// The parameters that Engine.IO knows, and access to the rest. Of several parameters of one name the last one counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query<'a> {
@@ -114,19 +116,15 @@ impl<'a> Iterator for Pairs<'a> {
 /// are looked at eight bytes at a time; what a body holds is not.
 #[inline]
 fn position(needles: [u8; 2], bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let [one, other] = needles;
     let mut at = 0;
     while at < SHORT
-        && let Some(word) = bytes[at..].first_chunk()
+        && let Some(eight) = bytes[at..].first_chunk()
     {
-        let word = u64::from_le_bytes(*word);
-        // The high bit of the first byte that is one of them, and perhaps of bytes after it.
-        let found = needles.iter().fold(0, |found, &needle| {
-            let word = word ^ (ONES * u64::from(needle));
-            found | (word.wrapping_sub(ONES) & !word & (ONES << 7))
-        });
+        let eight = u64::from_le_bytes(*eight);
+        let found = word::equal(eight, one) | word::equal(eight, other);
         if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+            return Some(at + word::first(found));
         }
         at += 8;
     }
@@ -134,7 +132,7 @@ fn position(needles: [u8; 2], bytes: &[u8]) -> Option<usize> {
     let found = if rest.len() < 8 {
         rest.iter().position(|byte| needles.contains(byte))
     } else {
-        memchr::memchr2(needles[0], needles[1], rest)
+        memchr::memchr2(one, other, rest)
     };
     found.map(|found| at + found)
 }

@@ -257,11 +257,9 @@ impl Session {
         bytes: usize,
         compression: Compression,
     ) -> Result<(), SendError> {
-        if !self.is_open() {
-            return Err(SendError::Closed);
-        }
-        let frames = frames.inspect(|frame| self.observed.note_created(frame));
-        self.buffer.offer(frames, bytes, compression, &self.config.buffer)
+        self.admit(frames.len(), bytes)?;
+        frames.for_each(|frame| self.queue(frame, compression));
+        Ok(())
     }
 
     /// Whether a message of so many frames, `bytes` long in all, may be [queued](Self::queue) now.

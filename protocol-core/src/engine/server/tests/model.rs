@@ -572,19 +572,18 @@ impl Session {
     /// The packets of a response, as text.
     fn format_packets(&self, body: &Bytes) -> Vec<String> {
         let text = |packet| match packet {
-            Posted::Text(arrived) => match Packet::encode(&Packet::Message(arrived.to_message())) {
+            Ok(packet) => match Packet::encode(&packet) {
                 Frame::Text(text) => text.to_string(),
                 Frame::Binary(_) => "binary".into(),
             },
-            Posted::Other(Ok(packet)) => match Packet::encode(&packet) {
-                Frame::Text(text) => text.to_string(),
-                Frame::Binary(_) => "binary".into(),
-            },
-            Posted::Other(Err(error)) => format!("{error:?}"),
+            Err(error) => format!("{error:?}"),
         };
         let mut packets = Vec::new();
         let Ok(()) = self.format.decode_post(Form::Text, body.clone(), usize::MAX).each(|packet| {
-            packets.push(text(packet));
+            packets.push(text(match packet {
+                Posted::Text(message) => Ok(Packet::Message(message.to_message())),
+                Posted::Other(packet) => packet,
+            }));
             Ok::<_, Infallible>(())
         });
         packets
