@@ -835,13 +835,14 @@ fn each_packet_of_a_post_is_read_for_itself() {
 
 #[test]
 fn no_event_is_taken_before_what_came_first() {
-    let mut rig = Rig::polling();
-    rig.peer.handle(Input::Post(Lane(1), Form::Text), rig.now);
-    rig.peer.handle(Input::PostBody(Lane(1), r#"42["a"]"#.into()), rig.now);
-    rig.peer.handle(Input::Post(Lane(2), Form::Text), rig.now);
-    rig.peer.handle(Input::PostBody(Lane(2), r#"42["b"]"#.into()), rig.now);
+    let mut rig = Rig::websocket_with(narrow());
+    let send = |rig: &mut Rig| rig.peer.send(Slot(0), upload(), Delivery::Reliable);
+    send(&mut rig).unwrap();
+    assert_eq!(send(&mut rig), Err(SendError::Full));
+    assert_eq!(rig.borrow().len(), 1, "before the news that there is room again");
+    rig.peer.handle(Input::WsFrame(Lane(0), Frame::Text(r#"42["a"]"#.into())), rig.now);
     assert!(!rig.peer.drain_events(&mut VecDeque::new()));
-    rig.drain().says(&["0: a", "1: ok", "0: b", "2: ok"]);
+    rig.drain().says(&["drained", "0: a", "0> b\"\\x01\\x02\""]);
 }
 
 #[test]
